@@ -1,0 +1,230 @@
+"""Activations and softmax, compiled: the loops of the reference in the order that memory likes, on all cores."""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from minisegnet.arrays import Array
+
+from .launch import parallel_kernel
+
+CHUNK = 1 << 14  # elements in one task: enough to be worth starting, few enough that every core gets some
+PIXELS = 1 << 10  # pixels in one softmax task: their classes stay in the cache between the passes
+
+# Constants are made by x.dtype.type(...): a plain 0.0 is a float64 and would turn float32 loops into float64 ones.
+
+
+def _outer_axis_inner(x: Array, axis: int) -> Array:
+    """Show an array of any rank as (O, A, I): the axes before, the axis itself, the axes after."""
+    return x.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Softmax. The reference finishes one pixel before the next and jumps I elements from class to class. Here the
+# loops are interchanged: the innermost runs along a row of pixels of one class, and peak and total are rows, too.
+
+
+@parallel_kernel
+def _softmax(x, y, peak, total):
+    O, A, I = x.shape
+    tasks = (I + PIXELS - 1) // PIXELS  # for each o
+    one = x.dtype.type(1)
+    for task in prange(O * tasks):
+        o, start = task // tasks, task % tasks * PIXELS
+        stop = min(start + PIXELS, I)
+        for a in range(A):
+            for i in range(start, stop):
+                peak[o, i] = x[o, a, i] if x[o, a, i] > peak[o, i] else peak[o, i]
+        for a in range(A):
+            for i in range(start, stop):
+                y[o, a, i] = math.exp(x[o, a, i] - peak[o, i])
+                total[o, i] += y[o, a, i]
+        for i in range(start, stop):
+            total[o, i] = one / total[o, i]
+        for a in range(A):
+            for i in range(start, stop):
+                y[o, a, i] *= total[o, i]
+
+
+@np.errstate(invalid="ignore")  # inf - inf is NaN; compiled code says nothing, Python without the JIT would
+def softmax(x: Array, *, axis: int) -> Array:
+    y = np.empty_like(x)
+    x_oai = _outer_axis_inner(x, axis)  # (O, A, I)
+    O, _, I = x_oai.shape
+    peak, total = np.full((O, I), -np.inf, x.dtype), np.zeros((O, I), x.dtype)  # (O, I)
+    _softmax(x_oai, _outer_axis_inner(y, axis), peak, total)
+    return y
+
+
+@parallel_kernel
+def _softmax_backward(dy, y, dx, dot):
+    O, A, I = y.shape
+    tasks = (I + PIXELS - 1) // PIXELS
+    for task in prange(O * tasks):
+        o, start = task // tasks, task % tasks * PIXELS
+        stop = min(start + PIXELS, I)
+        for a in range(A):
+            for i in range(start, stop):
+                dot[o, i] += dy[o, a, i] * y[o, a, i]
+        for a in range(A):
+            for i in range(start, stop):
+                dx[o, a, i] = y[o, a, i] * (dy[o, a, i] - dot[o, i])
+
+
+@np.errstate(invalid="ignore")
+def softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
+    dx = np.empty_like(y)
+    dy_oai, y_oai, dx_oai = (_outer_axis_inner(a, axis) for a in (dy, y, dx))  # (O, A, I)
+    O, _, I = y_oai.shape
+    _softmax_backward(dy_oai, y_oai, dx_oai, np.zeros((O, I), y.dtype))
+    return dx
+
+
+@parallel_kernel
+def _log_softmax(x, y, peak, total):
+    O, A, I = x.shape
+    tasks = (I + PIXELS - 1) // PIXELS
+    for task in prange(O * tasks):
+        o, start = task // tasks, task % tasks * PIXELS
+        stop = min(start + PIXELS, I)
+        for a in range(A):
+            for i in range(start, stop):
+                peak[o, i] = x[o, a, i] if x[o, a, i] > peak[o, i] else peak[o, i]
+        for a in range(A):
+            for i in range(start, stop):
+                y[o, a, i] = x[o, a, i] - peak[o, i]
+                total[o, i] += math.exp(y[o, a, i])
+        for i in range(start, stop):
+            total[o, i] = math.log(total[o, i])
+        for a in range(A):
+            for i in range(start, stop):
+                y[o, a, i] -= total[o, i]
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def log_softmax(x: Array, *, axis: int) -> Array:
+    y = np.empty_like(x)
+    x_oai = _outer_axis_inner(x, axis)  # (O, A, I)
+    O, _, I = x_oai.shape
+    peak, total = np.full((O, I), -np.inf, x.dtype), np.zeros((O, I), x.dtype)  # (O, I)
+    _log_softmax(x_oai, _outer_axis_inner(y, axis), peak, total)
+    return y
+
+
+@parallel_kernel
+def _log_softmax_backward(dy, y, dx, total):
+    O, A, I = y.shape
+    tasks = (I + PIXELS - 1) // PIXELS
+    for task in prange(O * tasks):
+        o, start = task // tasks, task % tasks * PIXELS
+        stop = min(start + PIXELS, I)
+        for a in range(A):
+            for i in range(start, stop):
+                total[o, i] += dy[o, a, i]
+        for a in range(A):
+            for i in range(start, stop):
+                dx[o, a, i] = dy[o, a, i] - math.exp(y[o, a, i]) * total[o, i]
+
+
+@np.errstate(invalid="ignore")
+def log_softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
+    dx = np.empty_like(y)
+    dy_oai, y_oai, dx_oai = (_outer_axis_inner(a, axis) for a in (dy, y, dx))  # (O, A, I)
+    O, _, I = y_oai.shape
+    _log_softmax_backward(dy_oai, y_oai, dx_oai, np.zeros((O, I), y.dtype))
+    return dx
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Elementwise. One task is a chunk, and the loop over a chunk has no branch: `a if test else b` of two values that
+# are there anyway becomes a selection, which runs in vector registers.
+
+
+@parallel_kernel
+def _relu(x, y):
+    zero = x.dtype.type(0)
+    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
+            y[i] = zero if x[i] <= zero else x[i]  # asked this way round, NaN stays NaN
+
+
+def relu(x: Array) -> Array:
+    y = np.empty_like(x)
+    _relu(x.reshape(-1), y.reshape(-1))
+    return y
+
+
+@parallel_kernel
+def _relu_backward(dy, y, dx):
+    zero = y.dtype.type(0)
+    for chunk in prange((y.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, y.size)):
+            dx[i] = zero if y[i] <= zero else dy[i]
+
+
+def relu_backward(dy: Array, y: Array) -> Array:
+    dx = np.empty_like(y)
+    _relu_backward(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
+    return dx
+
+
+@parallel_kernel
+def _leaky_relu(x, slope, y):
+    zero = x.dtype.type(0)
+    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
+            y[i] = x[i] if x[i] > zero else slope * x[i]
+
+
+@np.errstate(over="ignore")  # a slope above 1 may leave float32's range
+def leaky_relu(x: Array, slope: float) -> Array:
+    y = np.empty_like(x)
+    _leaky_relu(x.reshape(-1), x.dtype.type(slope), y.reshape(-1))
+    return y
+
+
+@parallel_kernel
+def _leaky_relu_backward(dy, y, slope, dx):
+    zero = y.dtype.type(0)
+    for chunk in prange((y.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, y.size)):
+            dx[i] = dy[i] if y[i] > zero else slope * dy[i]
+
+
+@np.errstate(over="ignore")
+def leaky_relu_backward(dy: Array, y: Array, slope: float) -> Array:
+    dx = np.empty_like(y)
+    _leaky_relu_backward(dy.reshape(-1), y.reshape(-1), y.dtype.type(slope), dx.reshape(-1))
+    return dx
+
+
+@parallel_kernel
+def _sigmoid(x, y):
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
+            # 1 / (1 + exp(-x)), written so that exp never sees a positive number and cannot overflow.
+            e = math.exp(-abs(x[i]))
+            y[i] = (one if x[i] >= zero else e) / (one + e)
+
+
+def sigmoid(x: Array) -> Array:
+    y = np.empty_like(x)
+    _sigmoid(x.reshape(-1), y.reshape(-1))
+    return y
+
+
+@parallel_kernel
+def _sigmoid_backward(dy, y, dx):
+    one = y.dtype.type(1)
+    for chunk in prange((y.size + CHUNK - 1) // CHUNK):
+        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, y.size)):
+            dx[i] = dy[i] * y[i] * (one - y[i])
+
+
+@np.errstate(invalid="ignore")
+def sigmoid_backward(dy: Array, y: Array) -> Array:
+    dx = np.empty_like(y)
+    _sigmoid_backward(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
+    return dx

@@ -1,0 +1,90 @@
+"""How Python functions become compiled kernels here, and how they are started safely.
+
+Two decorators. ``parallel_kernel`` compiles a function whose outer loop is a ``prange``: its iterations
+run on all cores. ``helper`` compiles a small function that kernels call. Both keep the compiled code on
+disk, so that the second start of a program compiles nothing, and both let other Python threads run
+meanwhile (``nogil``).
+
+Of the compiler's liberties with floating point we take only two. ``contract`` may turn ``a * b + c`` into one
+fused instruction. ``reassoc`` may sum in another order, which is what lets a sum run in vector registers;
+a kernel asks for it by ``parallel_kernel(reassociate=True)``. Both leave NaN and infinity alone. (The
+full ``fastmath=True`` would make ``isnan`` always false.)
+"""
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numba
+import numpy as np
+from numba import config, njit
+
+from minisegnet.arrays import Array
+
+SAFE_LAYERS = ("tbb", "omp")  # these let several Python threads start parallel kernels at once
+
+_one_at_a_time = threading.Lock()
+_layer_is_safe = False
+
+
+def _options(reassociate: bool) -> dict[str, Any]:
+    return {
+        "cache": True,
+        "nogil": True,
+        "error_model": "numpy",  # a division by zero gives inf or NaN as in NumPy, and loops can be vectorised
+        "fastmath": {"contract", "reassoc"} if reassociate else {"contract"},
+    }
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Compile a small function that kernels call."""
+    return njit(**_options(reassociate=False))(function)
+
+
+def parallel_kernel(function: Callable[..., Any] | None = None, *, reassociate: bool = False) -> Any:
+    """Compile a kernel whose ``prange`` loop uses all cores, and guard its start.
+
+    Numba's ``workqueue`` layer kills the process when two Python threads start parallel kernels at the
+    same time. Which layer is in use is known only after the first start, so that starts take turns until
+    the layer has shown itself to be one of the safe ones.
+    """
+    if function is None:
+        return lambda f: parallel_kernel(f, reassociate=reassociate)
+    compiled = njit(parallel=True, **_options(reassociate))(function)
+    if config.DISABLE_JIT:  # plain Python: nothing runs in parallel, nothing to guard
+        return compiled
+
+    @wraps(function)
+    def start(*args: Any) -> Any:
+        global _layer_is_safe
+        args = tuple(_as_writable(a) for a in args)
+        if _layer_is_safe:
+            return compiled(*args)
+        with _one_at_a_time:
+            result = compiled(*args)
+            _layer_is_safe = numba.threading_layer() in SAFE_LAYERS
+            return result
+
+    start.compiled = compiled  # type: ignore[attr-defined]
+    return start
+
+
+class _Writable:
+    """Describes an array's memory as writable (and keeps the array alive)."""
+
+    def __init__(self, array: Array) -> None:
+        self.owner = array
+        memory = array.__array_interface__
+        self.__array_interface__ = {**memory, "data": (memory["data"][0], False)}
+
+
+def _as_writable(argument: Any) -> Any:
+    """Hand a read-only array to a kernel under the type of a writable one.
+
+    Numba would compile every kernel a second time for read-only arrays. Kernels never write to their
+    inputs (tests check it, and run once without compilation, where a write would raise).
+    """
+    if isinstance(argument, np.ndarray) and not argument.flags.writeable:
+        return np.asarray(_Writable(argument))
+    return argument

@@ -1,0 +1,67 @@
+"""The fully connected layer, compiled. No BLAS: its bits depend on its number of threads, these don't.
+
+Each iteration of a ``prange`` writes one value or one row that no other iteration touches.
+"""
+
+import numpy as np
+from numba import prange
+
+from minisegnet.arrays import Array
+
+from .launch import parallel_kernel
+
+
+def linear(x: Array, w: Array, b: Array | None) -> Array:
+    """``y[m, o] = b[o] + sum over i of w[o, i] * x[m, i]``."""
+    y = np.empty((x.shape[0], w.shape[0]), x.dtype)  # (M, out)
+    _linear(y, x, w, np.zeros(w.shape[0], x.dtype) if b is None else b)
+    return y
+
+
+@parallel_kernel(reassociate=True)
+def _linear(y, x, w, b):
+    M, OUTPUTS = y.shape
+    zero = x.dtype.type(0)
+    for task in prange(
+        OUTPUTS * M
+    ):  # one value each, and a row of w serves M of them while it is in the cache
+        o, m = task // M, task % M
+        weights, values = w[o], x[m]
+        total = zero
+        for i in range(values.size):
+            total += weights[i] * values[i]
+        y[m, o] = b[o] + total
+
+
+def linear_backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
+    """Every product of the forward, ``y += w * x``, hands ``w * dy`` to its input and ``x * dy`` to its weight."""
+    dx, dw = np.zeros(x.shape, x.dtype), np.zeros(w.shape, w.dtype)  # (M, in), (out, in)
+    db = np.empty(w.shape[0], w.dtype)  # (out,)
+    _input_gradient(dx, dy, w)
+    _weight_gradient(dw, db, dy, x)
+    return dx, dw, db
+
+
+@parallel_kernel
+def _input_gradient(dx, dy, w):
+    M, OUTPUTS = dy.shape
+    for m in prange(M):
+        target = dx[m]
+        for o in range(OUTPUTS):
+            gradient, weights = dy[m, o], w[o]
+            for i in range(target.size):
+                target[i] += weights[i] * gradient
+
+
+@parallel_kernel
+def _weight_gradient(dw, db, dy, x):
+    M, OUTPUTS = dy.shape
+    for o in prange(OUTPUTS):
+        target = dw[o]
+        total = np.float64(0)
+        for m in range(M):
+            gradient, values = dy[m, o], x[m]
+            total += gradient
+            for i in range(target.size):
+                target[i] += values[i] * gradient
+        db[o] = total

@@ -1,0 +1,230 @@
+"""Losses, compiled: the loops of the reference in the order that memory likes, on all cores.
+
+No thread adds to a number that another adds to. The kernels write one loss a pixel, and partial sums one a
+task; NumPy adds these up in float64 and always in the same order.
+"""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from minisegnet.arrays import Array
+
+from .launch import parallel_kernel
+
+PIXELS = 1 << 10  # pixels in one task: their classes stay in the cache between the passes
+NO_LABEL = -1  # stands for ignore_index=None: labels are 0 to C-1, so that nothing is ignored
+
+# ---------------------------------------------------------------------------------------------------------
+# Softmax cross-entropy: one label a pixel
+
+
+@parallel_kernel
+def _weigh(target, weight, pixel_weight, ignored, weights, sums):
+    N, P = target.shape
+    tasks = (P + PIXELS - 1) // PIXELS  # for each image
+    for task in prange(N * tasks):
+        n, start = task // tasks, task % tasks * PIXELS
+        together = 0.0
+        for i in range(start, min(start + PIXELS, P)):
+            if target[n, i] != ignored:
+                weights[n, i] = weight[target[n, i]] * pixel_weight[n, i]
+            together += weights[n, i]
+        sums[task] = together
+
+
+def _pixel_weights(
+    target: Array, weight: Array | None, pixel_weight: Array | None, ignored: int, C: int, dtype: np.dtype
+) -> tuple[Array, float]:
+    """How much each pixel counts, (N, P), and what they count together; an ignored pixel counts 0."""
+    N, P = target.shape
+    weight = np.ones(C, dtype) if weight is None else weight  # (C,)
+    pixel_weight = np.ones((N, P), dtype) if pixel_weight is None else pixel_weight.reshape(N, P)  # (N, P)
+    weights = np.zeros((N, P), dtype)  # (N, P)
+    sums = np.zeros(N * ((P + PIXELS - 1) // PIXELS))  # (N * tasks,)
+    _weigh(target, weight, pixel_weight, ignored, weights, sums)
+    return weights, float(sums.sum())
+
+
+@parallel_kernel
+def _softmax_cross_entropy(logits, target, weights, ignored, probs, losses, peak, total):
+    N, C, P = logits.shape
+    tasks = (P + PIXELS - 1) // PIXELS
+    one = logits.dtype.type(1)
+    for task in prange(N * tasks):
+        n, start = task // tasks, task % tasks * PIXELS
+        stop = min(start + PIXELS, P)
+        for c in range(C):
+            for i in range(start, stop):
+                peak[n, i] = logits[n, c, i] if logits[n, c, i] > peak[n, i] else peak[n, i]
+        for c in range(C):
+            for i in range(start, stop):
+                probs[n, c, i] = math.exp(logits[n, c, i] - peak[n, i])
+                total[n, i] += probs[n, c, i]
+        for i in range(start, stop):
+            if target[n, i] != ignored:
+                # -log p, but from the logits: p itself may have been rounded to 0
+                losses[n, i] = weights[n, i] * (
+                    math.log(total[n, i]) - (logits[n, target[n, i], i] - peak[n, i])
+                )
+        for i in range(start, stop):
+            total[n, i] = one / total[n, i]
+        for c in range(C):
+            for i in range(start, stop):
+                probs[n, c, i] *= total[n, i]
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what is too large becomes infinity, and inf - inf NaN
+def softmax_cross_entropy(
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None,
+    pixel_weight: Array | None,
+    ignore_index: int | None,
+    reduction: str,
+) -> tuple[Array, Array]:
+    N, C, P = *logits.shape[:2], math.prod(logits.shape[2:])
+    losses, probs = np.zeros(target.shape, logits.dtype), np.empty_like(logits)
+    z, p = logits.reshape(N, C, P), probs.reshape(N, C, P)  # (N, C, P)
+    t, loss = target.reshape(N, P), losses.reshape(N, P)  # (N, P)
+    ignored = NO_LABEL if ignore_index is None else ignore_index
+    weights, together = _pixel_weights(t, weight, pixel_weight, ignored, C, logits.dtype)
+    peak, total = np.full((N, P), -np.inf, logits.dtype), np.zeros((N, P), logits.dtype)  # (N, P)
+    _softmax_cross_entropy(z, t, weights, ignored, p, loss, peak, total)
+
+    if reduction == "none":
+        return losses, probs
+    total_loss = float(losses.sum(dtype=np.float64))
+    if reduction == "mean":
+        total_loss = 0.0 if together == 0 else total_loss / together
+    return np.array(total_loss, logits.dtype), probs
+
+
+@parallel_kernel
+def _softmax_cross_entropy_backward(dloss, probs, target, weights, ignored, denominator, dlogits, scale):
+    N, C, P = probs.shape
+    tasks = (P + PIXELS - 1) // PIXELS
+    zero, one = probs.dtype.type(0), probs.dtype.type(1)
+    for task in prange(N * tasks):
+        n, start = task // tasks, task % tasks * PIXELS
+        stop = min(start + PIXELS, P)
+        for i in range(start, stop):
+            scale[n, i] = weights[n, i] / denominator * dloss[n, i]
+        for c in range(C):
+            for i in range(start, stop):
+                one_hot = one if c == target[n, i] else zero
+                d = (probs[n, c, i] - one_hot) * scale[n, i]
+                dlogits[n, c, i] = zero if target[n, i] == ignored else d  # 0 even where d is NaN
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def softmax_cross_entropy_backward(
+    dloss: Array,
+    probs: Array,
+    target: Array,
+    *,
+    weight: Array | None,
+    pixel_weight: Array | None,
+    ignore_index: int | None,
+    reduction: str,
+) -> Array:
+    N, C, P = *probs.shape[:2], math.prod(probs.shape[2:])
+    dlogits = np.zeros_like(probs)
+    p, dz = probs.reshape(N, C, P), dlogits.reshape(N, C, P)  # (N, C, P)
+    t = target.reshape(N, P)  # (N, P)
+    ignored = NO_LABEL if ignore_index is None else ignore_index
+    weights, together = _pixel_weights(t, weight, pixel_weight, ignored, C, probs.dtype)
+    denominator = together if reduction == "mean" else 1.0
+    if denominator == 0:
+        return dlogits
+
+    dloss = np.full(target.shape, dloss, probs.dtype).reshape(N, P)  # (N, P)
+    _softmax_cross_entropy_backward(dloss, p, t, weights, ignored, denominator, dz, np.empty_like(weights))
+    return dlogits
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Binary cross-entropy: any number of independent yes-or-no answers
+
+
+def _flat_weights(weight: Array | None, pixel_weight: Array | None, size: int, dtype: np.dtype) -> Array:
+    if weight is None and pixel_weight is None:
+        return np.ones(size, dtype)  # (size,)
+    if weight is None or pixel_weight is None:
+        return (pixel_weight if weight is None else weight).reshape(-1)  # (size,)
+    return (weight * pixel_weight).reshape(-1)  # (size,)
+
+
+def _ignored(ignore_index: float | None, dtype: np.dtype) -> np.floating:
+    return dtype.type(NO_LABEL if ignore_index is None else ignore_index)
+
+
+@parallel_kernel
+def _bce_with_logits(logits, target, weights, ignored, losses):
+    zero, size = logits.dtype.type(0), logits.size
+    for task in prange((size + PIXELS - 1) // PIXELS):
+        for i in range(task * PIXELS, min((task + 1) * PIXELS, size)):
+            if target[i] != ignored:
+                # -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)), written so that nothing overflows
+                z = logits[i]
+                value = (z if z > zero else zero) - z * target[i] + math.log1p(math.exp(-abs(z)))
+                losses[i] = weights[i] * value
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def bce_with_logits(
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None,
+    pixel_weight: Array | None,
+    ignore_index: float | None,
+    reduction: str,
+) -> Array:
+    losses = np.zeros_like(logits)
+    z, t, loss = logits.reshape(-1), target.reshape(-1), losses.reshape(-1)  # (size,)
+    weights = _flat_weights(weight, pixel_weight, z.size, logits.dtype)
+    ignored = _ignored(ignore_index, target.dtype)
+    _bce_with_logits(z, t, weights, ignored, loss)
+
+    if reduction == "none":
+        return losses
+    total_loss = float(losses.sum(dtype=np.float64))
+    if reduction == "mean":
+        total_loss = total_loss / max(np.count_nonzero(t != ignored), 1)
+    return np.array(total_loss, logits.dtype)
+
+
+@parallel_kernel
+def _bce_with_logits_backward(dloss, logits, target, weights, ignored, count, dlogits):
+    zero, one, size = logits.dtype.type(0), logits.dtype.type(1), logits.size
+    for task in prange((size + PIXELS - 1) // PIXELS):
+        for i in range(task * PIXELS, min((task + 1) * PIXELS, size)):
+            if target[i] != ignored:
+                e = math.exp(-abs(logits[i]))
+                sigmoid = (one if logits[i] >= zero else e) / (one + e)
+                dlogits[i] = (sigmoid - target[i]) * (weights[i] / count) * dloss[i]
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def bce_with_logits_backward(
+    dloss: Array,
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None,
+    pixel_weight: Array | None,
+    ignore_index: float | None,
+    reduction: str,
+) -> Array:
+    dlogits = np.zeros_like(logits)
+    z, t, dz = logits.reshape(-1), target.reshape(-1), dlogits.reshape(-1)  # (size,)
+    weights = _flat_weights(weight, pixel_weight, z.size, logits.dtype)
+    ignored = _ignored(ignore_index, target.dtype)
+    count = max(np.count_nonzero(t != ignored), 1) if reduction == "mean" else 1
+
+    dloss = np.full(logits.shape, dloss, logits.dtype).reshape(-1)  # (size,)
+    _bce_with_logits_backward(dloss, z, t, weights, ignored, logits.dtype.type(count), dz)
+    return dlogits

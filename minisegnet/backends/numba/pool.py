@@ -1,0 +1,317 @@
+"""Pooling, compiled: the reference's loops, one plane (one channel of one image) at a time.
+
+Each iteration of a ``prange`` writes one plane that no other iteration touches, so that the result does not
+depend on the number of threads, and that gradients which meet in one pixel are added in a fixed order.
+
+In ``max_pool2d`` the loops are turned inside out: each tap is compared with a whole row of windows, and the
+innermost loop, over the windows, becomes vector instructions.
+"""
+
+import numpy as np
+from numba import prange
+
+from minisegnet.arrays import Array
+from minisegnet.sizes import Pair, pool2d_size
+
+from .conv import tap_slices
+from .launch import helper, parallel_kernel
+
+
+def _planes(x: Array) -> Array:
+    """Every channel of every image is pooled by itself, so that the first two axes can be one."""
+    N, C, H, W = x.shape
+    return x.reshape(N * C, H, W)  # (N * C, H, W)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Maximum, and the way back
+
+
+def max_pool2d(
+    x: Array, kernel_size: Pair, *, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> tuple[Array, Array]:
+    """The first maximum of each window in row-major order; a NaN beats every number, the last NaN wins."""
+    N, C, H, W = x.shape
+    OH, OW = pool2d_size(
+        (H, W), kernel_size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
+    )
+    y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
+    indices = np.empty((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
+    _max_pool2d(_planes(y), _planes(indices), _planes(x), kernel_size, stride, padding, dilation)
+    return y, indices
+
+
+@parallel_kernel
+def _max_pool2d(y, indices, x, kernel_size, stride, padding, dilation):
+    P, OH, OW = y.shape
+    H, W = x.shape[1:]
+    KH, KW = kernel_size
+    sh, sw = stride
+    ph, pw = padding
+    dh, dw = dilation
+    slices = tap_slices(KW, sw, pw, dw, OW, W)
+    for p in prange(P):
+        for oh in range(OH):
+            y[p, oh, :] = -np.inf
+            indices[p, oh, :] = -1  # nothing seen yet; the first pixel counts even if it is -inf
+            for i in range(KH):
+                row = oh * sh - ph + i * dh
+                if 0 <= row < H:
+                    for j in range(KW):
+                        first, last, begin, end = slices[j]  # windows first:last meet columns begin:end:sw
+                        best, where = y[p, oh, first:last], indices[p, oh, first:last]
+                        values = x[p, row, begin:end:sw]
+                        for t in range(values.size):
+                            value = values[t]
+                            if (
+                                where[t] < 0 or value > best[t] or value != value
+                            ):  # only NaN differs from itself
+                                best[t], where[t] = value, row * W + begin + t * sw
+
+
+def max_pool2d_backward(dy: Array, indices: Array, input_size: Pair) -> Array:
+    """Each gradient goes to the pixel that won; where one pixel won several windows, they add up."""
+    N, C, OH, OW = dy.shape
+    H, W = input_size
+    dx = np.zeros((N, C, H, W), dy.dtype)  # (N, C, H, W)
+    _add_at(dx.reshape(N * C, H * W), dy.reshape(N * C, OH * OW), _flat(indices))
+    return dx
+
+
+def _flat(indices: Array) -> Array:
+    """Any integer dtype comes in; one compiled kernel, for int64, is enough."""
+    N, C, OH, OW = indices.shape
+    return indices.reshape(N * C, OH * OW).astype(np.int64, copy=False)  # (N * C, OH * OW)
+
+
+@parallel_kernel
+def _add_at(dx, dy, indices):
+    P, M = dy.shape
+    for p in prange(P):
+        for m in range(M):
+            dx[p, indices[p, m]] += dy[p, m]
+
+
+def max_unpool2d(x: Array, indices: Array, output_size: Pair) -> Array:
+    """Each value goes back to where it came from, all else is zero; on a repeated index the last one stays."""
+    N, C, H, W = x.shape
+    OH, OW = output_size
+    y = np.zeros((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
+    _write_at(y.reshape(N * C, OH * OW), x.reshape(N * C, H * W), _flat(indices))
+    return y
+
+
+@parallel_kernel
+def _write_at(y, x, indices):
+    P, M = x.shape
+    for p in prange(P):
+        for m in range(M):
+            y[p, indices[p, m]] = x[p, m]
+
+
+def max_unpool2d_backward(dy: Array, indices: Array) -> Array:
+    """Each value reads the gradient at the place that it was sent to."""
+    N, C, H, W = indices.shape
+    OH, OW = dy.shape[2:]
+    dx = np.empty((N, C, H, W), dy.dtype)  # (N, C, H, W)
+    _read_at(dx.reshape(N * C, H * W), dy.reshape(N * C, OH * OW), _flat(indices))
+    return dx
+
+
+@parallel_kernel
+def _read_at(dx, dy, indices):
+    P, M = dx.shape
+    for p in prange(P):
+        for m in range(M):
+            dx[p, m] = dy[p, indices[p, m]]
+
+
+def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:
+    """The maximum of each bin, by the same rule; bins cover the map and may share a row or a column."""
+    N, C = x.shape[:2]
+    OH, OW = output_size
+    y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
+    indices = np.empty((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
+    _adaptive_max_pool2d(_planes(y), _planes(indices), _planes(x))
+    return y, indices
+
+
+@helper
+def _adaptive_bin(i, size, output_size):
+    """The same as ``sizes.adaptive_bin``, for compiled code."""
+    return i * size // output_size, -(-(i + 1) * size // output_size)
+
+
+@parallel_kernel
+def _adaptive_max_pool2d(y, indices, x):
+    P, OH, OW = y.shape
+    H, W = x.shape[1:]
+    for p in prange(P):
+        for oh in range(OH):
+            top, bottom = _adaptive_bin(oh, H, OH)
+            for ow in range(OW):
+                left, right = _adaptive_bin(ow, W, OW)
+                best, where = -np.inf, -1
+                for row in range(top, bottom):
+                    for column in range(left, right):
+                        value = x[p, row, column]
+                        if where < 0 or value > best or value != value:
+                            best, where = value, row * W + column
+                y[p, oh, ow], indices[p, oh, ow] = best, where
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Mean
+
+
+@helper
+def _window(o, k, s, p, size):
+    """Where window ``o`` starts and stops in the map, and its length before the padding was cut off."""
+    start = o * s - p
+    stop = min(start + k, size + p)  # what hangs over the padding (ceil_mode) never counts
+    return max(start, 0), min(stop, size), stop - start
+
+
+def avg_pool2d(
+    x: Array, kernel_size: Pair, *, stride: Pair, padding: Pair, ceil_mode: bool, count_include_pad: bool
+) -> Array:
+    """The mean of each window; ``count_include_pad`` divides by the padding's pixels too."""
+    N, C, H, W = x.shape
+    OH, OW = pool2d_size((H, W), kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode)
+    y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
+    _avg_pool2d(_planes(y), _planes(x), kernel_size, stride, padding, count_include_pad)
+    return y
+
+
+@parallel_kernel
+def _avg_pool2d(y, x, kernel_size, stride, padding, count_include_pad):
+    P, OH, OW = y.shape
+    H, W = x.shape[1:]
+    KH, KW = kernel_size
+    sh, sw = stride
+    ph, pw = padding
+    for p in prange(P):
+        for oh in range(OH):
+            top, bottom, height = _window(oh, KH, sh, ph, H)
+            for ow in range(OW):
+                left, right, width = _window(ow, KW, sw, pw, W)
+                count = height * width if count_include_pad else (bottom - top) * (right - left)
+                total = np.float64(0)
+                for row in range(top, bottom):
+                    for column in range(left, right):
+                        total += x[p, row, column]
+                y[p, oh, ow] = total / count
+
+
+def avg_pool2d_backward(
+    dy: Array,
+    input_size: Pair,
+    kernel_size: Pair,
+    *,
+    stride: Pair,
+    padding: Pair,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> Array:
+    """Every pixel of a window gets the same share of its gradient."""
+    dx = np.zeros((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
+    _avg_pool2d_backward(_planes(dx), _planes(dy), kernel_size, stride, padding, count_include_pad)
+    return dx
+
+
+@parallel_kernel
+def _avg_pool2d_backward(dx, dy, kernel_size, stride, padding, count_include_pad):
+    P, OH, OW = dy.shape
+    H, W = dx.shape[1:]
+    KH, KW = kernel_size
+    sh, sw = stride
+    ph, pw = padding
+    for p in prange(P):
+        for oh in range(OH):
+            top, bottom, height = _window(oh, KH, sh, ph, H)
+            for ow in range(OW):
+                left, right, width = _window(ow, KW, sw, pw, W)
+                count = height * width if count_include_pad else (bottom - top) * (right - left)
+                share = dy[p, oh, ow] / count
+                for row in range(top, bottom):
+                    for column in range(left, right):
+                        dx[p, row, column] += share
+
+
+def global_avg_pool2d(x: Array) -> Array:
+    """The mean of each whole map."""
+    N, C, H, W = x.shape
+    y = np.empty((N, C, 1, 1), x.dtype)  # (N, C, 1, 1)
+    _mean(y.reshape(N * C), x.reshape(N * C, H * W))
+    return y
+
+
+@parallel_kernel(reassociate=True)
+def _mean(y, x):
+    P, M = x.shape
+    for p in prange(P):
+        total = np.float64(0)
+        for m in range(M):
+            total += x[p, m]
+        y[p] = total / M
+
+
+def global_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
+    """Every pixel of a map gets the same share of its gradient."""
+    N, C = dy.shape[:2]
+    H, W = input_size
+    dx = np.empty((N, C, H, W), dy.dtype)  # (N, C, H, W)
+    _share(dx.reshape(N * C, H * W), dy.reshape(N * C))
+    return dx
+
+
+@parallel_kernel
+def _share(dx, dy):
+    P, M = dx.shape
+    for p in prange(P):
+        dx[p, :] = dy[p] / M
+
+
+def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
+    """The mean of each bin; bins cover the map and may share a row or a column."""
+    y = np.empty((*x.shape[:2], *output_size), x.dtype)  # (N, C, OH, OW)
+    _adaptive_avg_pool2d(_planes(y), _planes(x))
+    return y
+
+
+@parallel_kernel(reassociate=True)
+def _adaptive_avg_pool2d(y, x):
+    P, OH, OW = y.shape
+    H, W = x.shape[1:]
+    for p in prange(P):
+        for oh in range(OH):
+            top, bottom = _adaptive_bin(oh, H, OH)
+            for ow in range(OW):
+                left, right = _adaptive_bin(ow, W, OW)
+                total = np.float64(0)
+                for row in range(top, bottom):
+                    for column in range(left, right):
+                        total += x[p, row, column]
+                y[p, oh, ow] = total / ((bottom - top) * (right - left))
+
+
+def adaptive_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
+    """Every pixel of a bin gets the same share of its gradient."""
+    dx = np.zeros((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
+    _adaptive_avg_pool2d_backward(_planes(dx), _planes(dy))
+    return dx
+
+
+@parallel_kernel
+def _adaptive_avg_pool2d_backward(dx, dy):
+    P, OH, OW = dy.shape
+    H, W = dx.shape[1:]
+    for p in prange(P):
+        for oh in range(OH):
+            top, bottom = _adaptive_bin(oh, H, OH)
+            for ow in range(OW):
+                left, right = _adaptive_bin(ow, W, OW)
+                share = dy[p, oh, ow] / ((bottom - top) * (right - left))
+                for row in range(top, bottom):
+                    for column in range(left, right):
+                        dx[p, row, column] += share

@@ -1,0 +1,63 @@
+"""Activations: a ufunc or two each. `out` keeps a 0-d array an array (a bare ufunc would return a scalar)."""
+
+import numpy as np
+
+
+def _shift(x, axis):
+    """Subtract the maximum, which changes no softmax, so that no exponential exceeds 1."""
+    return x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def softmax(x, *, axis):
+    y = np.exp(_shift(x, axis))
+    y /= y.sum(axis=axis, keepdims=True)
+    return y
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def softmax_backward(dy, y, *, axis):
+    return y * (dy - (dy * y).sum(axis=axis, keepdims=True))
+
+
+@np.errstate(divide="ignore", over="ignore", invalid="ignore")
+def log_softmax(x, *, axis):
+    y = _shift(x, axis)
+    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    return y
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def log_softmax_backward(dy, y, *, axis):
+    return dy - np.exp(y) * dy.sum(axis=axis, keepdims=True)
+
+
+@np.errstate(invalid="ignore")
+def relu(x):
+    return np.maximum(x, 0, out=np.empty_like(x))  # keeps a NaN, which `where(x > 0, x, 0)` would hide
+
+
+@np.errstate(invalid="ignore")
+def relu_backward(dy, y):
+    return np.where(y <= 0, dy.dtype.type(0), dy)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def leaky_relu(x, slope):
+    return np.where(x > 0, x, float(slope) * x)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def leaky_relu_backward(dy, y, slope):
+    return np.where(y > 0, dy, float(slope) * dy)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def sigmoid(x):
+    small = np.exp(-np.abs(x))  # in 0..1: never an overflow, on neither side
+    return np.divide(np.where(x >= 0, x.dtype.type(1), small), 1 + small, out=np.empty_like(x))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def sigmoid_backward(dy, y):
+    return np.multiply(dy * y, 1 - y, out=np.empty_like(dy))

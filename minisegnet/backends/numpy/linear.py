@@ -1,0 +1,18 @@
+"""The fully connected layer: one matrix product forward, two backward."""
+
+import numpy as np
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def linear(x, w, b):
+    y = np.matmul(x, w.T)  # (M, out)
+    if b is not None:
+        y += b
+    return y
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def linear_backward(dy, x, w):
+    dx = np.matmul(dy, w)  # (M, in)
+    dw = np.matmul(dy.T, x)  # (out, in)
+    return dx, dw, dy.sum(axis=0, dtype=np.float64).astype(dy.dtype)

@@ -1,0 +1,96 @@
+"""The command line: ``minisegnet COMMAND``.
+
+A new command is one line in ``COMMANDS`` and one file beside this one. The file has a docstring (the command's
+description), ``EXAMPLES`` (shown below its help), ``add_arguments(parser)`` and ``run(arguments) -> exit code``.
+Only the file of the command that was named is imported, so that help appears at once.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from minisegnet import __version__
+
+# The file of "check-something" is check_something.py.
+COMMANDS = {
+    "demo": "run every op on a picture, compare the backends and draw the result",
+    "doctor": "say what is installed, which backends can run and what to do about the others",
+}
+
+EXAMPLES = """\
+examples:
+  minisegnet demo                   see what this is: a picture and a table, in under a minute
+  minisegnet doctor                 check the installation
+  minisegnet demo --help            what a command can do
+
+MINISEGNET_BACKEND=numpy (or reference, numba, cupy) chooses the backend for one run.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    0 is success, 1 a failure (told in one line on standard error), 2 a wrong call, 130 an interruption (Ctrl-C).
+
+    Parameters
+    ----------
+    argv
+        The words after the program's name; those of this process unless given.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(words)
+    arguments = parser.parse_args(words)
+    if arguments.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("minisegnet: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read our output (head, less) has gone; there is no one to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError) as error:
+        print(f"minisegnet: {_one_line(error)}", file=sys.stderr)
+        return 1
+
+
+def _parser(words: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="minisegnet",
+        description="Image segmentation from the arithmetic up: kernels by hand, forward and backward.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"minisegnet {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    named = next((word for word in words if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        _add_command(commands, name, summary, load=name == named)
+    return parser
+
+
+def _add_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, summary: str, load: bool
+) -> None:
+    parser = commands.add_parser(
+        name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    if load:
+        module = importlib.import_module(f"minisegnet.cli.{name.replace('-', '_')}")
+        parser.description = module.__doc__
+        parser.epilog = module.EXAMPLES
+        module.add_arguments(parser)
+        parser.set_defaults(run=module.run)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())

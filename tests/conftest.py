@@ -1,0 +1,29 @@
+"""Settings for all tests: hypothesis without randomness or deadlines, and the backends that can run here."""
+
+import hypothesis
+import matplotlib
+import pytest
+from op_table import CPU_BACKENDS
+
+from minisegnet import ops
+
+matplotlib.use("Agg")
+
+hypothesis.settings.register_profile(
+    "minisegnet",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    print_blob=False,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much],
+)
+hypothesis.settings.load_profile("minisegnet")
+
+
+@pytest.fixture(params=CPU_BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each CPU backend in turn; one that can't run here is skipped, and the reason shown."""
+    reason = ops.why_not(request.param)
+    if reason:
+        pytest.skip(reason)
+    return str(request.param)

@@ -197,12 +197,12 @@ def check_adjoint(
     rng = np.random.default_rng(seed)
     x = _checked_input(x, "x")
     z = rng.standard_normal(x.shape)
-    a, b = 0.75, -1.25
+    a, b = 0.75, 1.25
     of_x, of_z, mixed = (
-        _checked_result(_call(linear, "linear", ["x"], point), "linear") for point in (x, z, a * x + b * z)
+        _checked_result(_call(linear, "linear", ["x"], point), "linear") for point in (x, z, a * x - b * z)
     )
     scale = np.abs(of_x).max(initial=0) + np.abs(of_z).max(initial=0)
-    if np.any(np.abs(mixed - (a * of_x + b * of_z)) > rtol * scale):
+    if np.any(np.abs(mixed - (a * of_x - b * of_z)) > rtol * scale):
         at_zero = _checked_result(linear(np.zeros_like(x)), "linear")
         hint = (
             "linear(0) is not 0: is there a bias?"
@@ -210,7 +210,7 @@ def check_adjoint(
             else "is there a relu, a maximum or a product?"
         )
         raise GradientError(
-            f"linear is not linear: linear({a} x {b:+} z) is not {a} linear(x) {b:+} linear(z)\n  hint: {hint}"
+            f"linear is not linear: linear({a} x - {b} z) is not {a} linear(x) - {b} linear(z)\n  hint: {hint}"
         )
     y = rng.standard_normal(of_x.shape)
     back = _checked_gradient(_call(adjoint, "adjoint", ["y"], y), x.shape, "adjoint(y)")
@@ -351,20 +351,20 @@ class _Check:
     # The checks
 
     def _check_linear_in_dy(self, rng: np.random.Generator) -> None:
-        """Check backward(a dy + b other) = a backward(dy) + b backward(other)."""
-        a, b = 0.75, -1.25
+        """Check backward(a dy - b other) = a backward(dy) - b backward(other)."""
+        a, b = 0.75, 1.25
         other = rng.standard_normal(self.dy.shape)
-        others, mixed = self._backward(other), self._backward(a * self.dy + b * other)
+        others, mixed = self._backward(other), self._backward(a * self.dy - b * other)
         for i, name in enumerate(self.names):
-            expected = a * self.gradients[i] + b * others[i]
+            expected = a * self.gradients[i] - b * others[i]
             scale = np.abs(self.gradients[i]).max(initial=0) + np.abs(others[i]).max(initial=0)
             off = np.abs(mixed[i] - expected)
             if np.all(off <= self.rtol * scale + self.atol):
                 continue
             index = np.unravel_index(int(np.argmax(off)), off.shape)
             raise GradientError(
-                f"backward is not linear in dy: for {name} at {_at(index)}, backward({a} dy {b:+} other) gives "
-                f"{mixed[i][index]:.6g}, but {a} backward(dy) {b:+} backward(other) is {expected[index]:.6g}"
+                f"backward is not linear in dy: for {name} at {_at(index)}, backward({a} dy - {b} other) gives "
+                f"{mixed[i][index]:.6g}, but {a} backward(dy) - {b} backward(other) is {expected[index]:.6g}"
                 f"\n  hint: {self._linearity_hint(i, others[i])}"
             )
 

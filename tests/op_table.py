@@ -103,18 +103,18 @@ def as_pair(value: Any) -> tuple[int, int]:
 
 def normal(draw: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     generator = np.random.default_rng(integers(draw, 0, 2**16))
-    return generator.standard_normal(shape).astype(dtype)
+    return np.asarray(generator.standard_normal(shape), dtype)
 
 
 def positive(draw: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    return np.abs(normal(draw, shape, dtype)) + np.asarray(0.1, dtype)
+    return np.asarray(np.abs(normal(draw, shape, dtype)) + 0.1, dtype)
 
 
 def kinked(draw: Any, shape: tuple[int, ...], dtype: Any, smooth: bool) -> Any:
     """Values for ops that compare: all distinct when smooth; else with ties, and now and then NaN and infinity."""
     if smooth:
         return distinct_values(shape, seed=integers(draw, 0, 2**16), dtype=dtype)
-    x = np.round(normal(draw, shape, dtype))  # few different values: many ties
+    x = np.asarray(np.round(normal(draw, shape, dtype)))  # few different values: many ties
     special = draw(st.sampled_from(["none", "nan", "-inf", "all -inf"]))
     if special == "all -inf":
         return np.full_like(x, -np.inf)
@@ -380,7 +380,7 @@ def batch_norm(draw: Any, dtype: Any, smooth: bool) -> Call:
     training, affine = draw(st.booleans()), draw(st.booleans())
     N, C = integers(draw, 2, 4) if training else batch(draw), integers(draw, 1, 3)
     spatial = draw(st.sampled_from([(), (3,), (2, 5), (1, 1)]))
-    x = normal(draw, (N, C, *spatial), dtype) + np.asarray(3, dtype)
+    x = np.asarray(normal(draw, (N, C, *spatial), dtype) + 3, dtype)
     gamma, beta = (positive(draw, (C,), dtype), normal(draw, (C,), dtype)) if affine else (None, None)
     running = (None, None)
     if not training or draw(st.booleans()):
@@ -398,7 +398,7 @@ def softmax_cross_entropy(draw: Any, dtype: Any, smooth: bool) -> Call:
     N, C = batch(draw), integers(draw, 1, 4)
     spatial = draw(st.sampled_from([(), (4,), (2, 3)]))
     scale = 1.0 if smooth else draw(st.sampled_from([1.0, 100.0, 1e4]))
-    logits = normal(draw, (N, C, *spatial), dtype) * np.asarray(scale, dtype)
+    logits = np.asarray(normal(draw, (N, C, *spatial), dtype) * scale, dtype)
     generator = np.random.default_rng(integers(draw, 0, 2**16))
     target = generator.integers(0, C, (N, *spatial)).astype(
         draw(st.sampled_from([np.int64, np.int32, np.uint8]))
@@ -424,12 +424,12 @@ def softmax_cross_entropy(draw: Any, dtype: Any, smooth: bool) -> Call:
 def bce_with_logits(draw: Any, dtype: Any, smooth: bool) -> Call:
     shape = draw(st.sampled_from([(3,), (2, 3), (2, 1, 2, 3), (0, 2, 2, 2), ()]))
     scale = 1.0 if smooth else draw(st.sampled_from([1.0, 1e4]))
-    logits = normal(draw, shape, dtype) * np.asarray(scale, dtype)
+    logits = np.asarray(normal(draw, shape, dtype) * scale, dtype)
     generator = np.random.default_rng(integers(draw, 0, 2**16))
     target = np.asarray(generator.random(shape), dtype)
     ignore_index = draw(st.sampled_from([None, 1, 255]))
     if ignore_index is not None:
-        target = np.where(generator.random(shape) < 0.4, ignore_index, target).astype(dtype)
+        target = np.asarray(np.where(generator.random(shape) < 0.4, ignore_index, target), dtype)
     kwargs = {
         "weight": positive(draw, shape[-1:], dtype) if draw(st.booleans()) else None,
         "pixel_weight": positive(draw, shape, dtype) if draw(st.booleans()) else None,
@@ -454,7 +454,7 @@ def _softmax_call(op: str, draw: Any, dtype: Any, smooth: bool) -> Call:
     if shape[axis] == 0:
         axis = 1
     scale = 1.0 if smooth else draw(st.sampled_from([1.0, 1e4]))
-    return Call(op, (normal(draw, shape, dtype) * np.asarray(scale, dtype),), {"axis": axis}, (0,))
+    return Call(op, (np.asarray(normal(draw, shape, dtype) * scale, dtype),), {"axis": axis}, (0,))
 
 
 @row("softmax_backward", lambda dy, out, args, kwargs: ops.softmax_backward(dy, out[0], **kwargs))
@@ -486,7 +486,7 @@ def leaky_relu(draw: Any, dtype: Any, smooth: bool) -> Call:
 @st.composite
 def sigmoid(draw: Any, dtype: Any, smooth: bool) -> Call:
     scale = 1.0 if smooth else draw(st.sampled_from([1.0, 1e4]))
-    return Call("sigmoid", (normal(draw, _any_shape(draw), dtype) * np.asarray(scale, dtype),), {}, (0,))
+    return Call("sigmoid", (np.asarray(normal(draw, _any_shape(draw), dtype) * scale, dtype),), {}, (0,))
 
 
 @row("dropout_backward", lambda dy, out, args, kwargs: ops.dropout_backward(dy, out[1], args[1]))

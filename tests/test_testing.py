@@ -272,7 +272,7 @@ PLANTED = {
         lambda a, b: a * b,
         lambda dy, a, b: (dy * a, dy * b),
         [normal(3, 4), normal(3, 4, seed=1)],
-        r"gradient of input 0 \(a\) is wrong(.|\n)*returned for input 1 \(b\): .*order",
+        r"gradient of input 0 \(a\) is wrong.*returned for input 1 \(b\): .*order",
     ),
     "one is missing": (
         lambda a, b: a * b,
@@ -319,7 +319,7 @@ PLANTED = {
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_mistakes_are_caught(name, seed):
     f, backward, inputs, message = PLANTED[name]
-    with pytest.raises(GradientError, match=message):
+    with pytest.raises(GradientError, match="(?s)" + message):
         check_vjp(f, backward, *inputs, seed=seed)
 
 
@@ -347,7 +347,7 @@ def test_random_functions_are_named():
 
 
 def test_ties_are_named():
-    with pytest.raises(GradientError, match="kink(.|\n)*distinct_values"):
+    with pytest.raises(GradientError, match=r"(?s)kink.*distinct_values"):
         check_vjp(max_pool, max_pool_backward, np.ones((5, 7)))
     with pytest.raises(GradientError, match="kink"):
         check_vjp(lambda x: np.maximum(x, 0), lambda dy, x: dy * (x > 0), np.array([1.0, 0.0, -2.0]))
@@ -403,9 +403,7 @@ def test_the_tape_passes(seed):
 
 
 def test_the_tape_is_judged():
-    with pytest.raises(
-        GradientError, match=r"gradient of tensor 0 \(x\) is wrong(.|\n)*1.50 times too large"
-    ):
+    with pytest.raises(GradientError, match=r"(?s)gradient of tensor 0 \(x\) is wrong.*1.50 times too large"):
         check_gradients(lambda x: square(x, 3.0), leaf(3))
     with pytest.raises(GradientError, match="does not require a gradient: the function lost the tape"):
         check_gradients(lambda x: square(x.detach()), leaf(3))

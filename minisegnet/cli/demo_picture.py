@@ -47,14 +47,15 @@ def make_picture(size: tuple[int, int], seed: int = 0) -> Picture:
     places = [(i, j) for i in range(2) for j in range(3)]  # one shape in each cell of a 2 x 3 grid, jittered
     kinds = rng.permutation([1, 2, 3, 1, 2, 3])
     for number, ((i, j), kind) in enumerate(zip(places, kinds, strict=True), start=1):
-        radius = H * rng.uniform(0.17, 0.23)
+        nth = int(np.count_nonzero(kinds[: number - 1] == kind))  # the second of a kind gets the other colour
+        radius = H * rng.uniform(0.165, 0.215)
         down = rows - H * (i + 0.5 + rng.uniform(-0.07, 0.07)) / 2
         right = columns - W * (j + 0.5 + rng.uniform(-0.1, 0.1)) / 3
         distance = _distance(int(kind), down, right, radius, rng)
-        surface = _surface(int(kind), number, down, right, radius, rng)  # (3, H, W)
-        shadow = _distance_shadow(distance, radius)
+        surface = _surface(COLOURS[int(kind)][nth], int(kind), number, down, right, radius, rng)  # (3, H, W)
+        dark = _shadow(distance, radius)
         cover = np.clip(0.5 - distance, 0, 1)  # 1 inside, 0 outside, between on the outline's pixels
-        image = image * (1 - shadow) * (1 - cover) + surface * cover
+        image = image * (1 - dark) * (1 - cover) + surface * cover
         labels[distance < 0] = kind
         instances[distance < 0] = number
     image += rng.normal(0, 0.012, image.shape)
@@ -73,8 +74,10 @@ def crop(picture: Picture, size: tuple[int, int]) -> Picture:
 def boxes(picture: Picture) -> Array:
     """Return each shape's bounding box, (R, 4) float32: x1, y1, x2, y2, the last pixel included."""
     found = []
-    for number in np.unique(picture.instances)[1:] if picture.instances.any() else ():
+    for number in range(1, int(picture.instances.max()) + 1):
         rows, columns = np.nonzero(picture.instances == number)
+        if rows.size == 0:
+            continue  # it lies outside a crop
         found.append((columns.min(), rows.min(), columns.max(), rows.max()))
     return np.array(found, np.float32).reshape(-1, 4)
 
@@ -99,16 +102,15 @@ def _distance(kind: int, down: Array, right: Array, radius: float, rng: np.rando
     return np.asarray(np.max([np.cos(a) * right + np.sin(a) * down for a in angles], axis=0) - inner)
 
 
-def _distance_shadow(distance: Array, radius: float) -> Array:
+def _shadow(distance: Array, radius: float) -> Array:
     """Darken the ground near a shape, fading out over a third of its radius."""
     return np.asarray(0.38 * np.clip(1 - distance / (0.35 * radius), 0, 1) ** 2)
 
 
 def _surface(
-    kind: int, number: int, down: Array, right: Array, radius: float, rng: np.random.Generator
+    colour: tuple[float, ...], kind: int, number: int, down: Array, right: Array, radius: float, rng: np.random.Generator
 ) -> Array:
-    """Colour the shape, give it stripes, dots or grain, and light it from the upper left."""
-    colour = np.array(COLOURS[kind][int(rng.integers(2))])
+    """Fill the shape with its colour, give it stripes, dots or grain, and light it from the upper left."""
     turn, waves = rng.uniform(0, np.pi), 2 * np.pi / (0.42 * radius)
     along = np.sin(waves * (np.cos(turn) * right + np.sin(turn) * down))
     across = np.sin(waves * (np.cos(turn) * down - np.sin(turn) * right))
@@ -118,4 +120,4 @@ def _surface(
         light = 0.55 + 0.6 * np.clip(0.62 * height - 0.5 * (down + right) / radius, 0, 1)
     else:
         light = 1.0 - 0.2 * (down + right) / radius
-    return np.asarray(colour[:, None, None] * (light * (1 + 0.22 * texture)))  # (3, H, W)
+    return np.asarray(np.array(colour)[:, None, None] * (light * (1 + 0.22 * texture)))  # (3, H, W)

@@ -232,11 +232,8 @@ def _element_weight(value: Any, name: str, logits: Array, op: str) -> Array | No
     if value is None:
         return None
     a = _weights(value, name, op, logits)
-    if (
-        name == "pixel_weight"
-        and a.shape == (logits.shape[0], *logits.shape[2:])
-        and a.ndim == logits.ndim - 1
-    ):
+    per_pixel = (*logits.shape[:1], *logits.shape[2:])
+    if name == "pixel_weight" and a.ndim == logits.ndim - 1 and a.shape == per_pixel:
         a = a[:, None]  # (N, H, W): one weight for each pixel, the same for all its channels
     try:
         full = np.broadcast_to(a, logits.shape) if not is_cupy(a) else a + 0 * logits

@@ -29,7 +29,6 @@ def _outer_axis_inner(x: Array, axis: int) -> Array:
 def _softmax(x, y, peak, total):
     O, A, I = x.shape
     tasks = (I + PIXELS - 1) // PIXELS  # for each o
-    one = x.dtype.type(1)
     for task in prange(O * tasks):
         o, start = task // tasks, task % tasks * PIXELS
         stop = min(start + PIXELS, I)
@@ -40,11 +39,9 @@ def _softmax(x, y, peak, total):
             for i in range(start, stop):
                 y[o, a, i] = math.exp(x[o, a, i] - peak[o, i])
                 total[o, i] += y[o, a, i]
-        for i in range(start, stop):
-            total[o, i] = one / total[o, i]
         for a in range(A):
             for i in range(start, stop):
-                y[o, a, i] *= total[o, i]
+                y[o, a, i] /= total[o, i]
 
 
 @np.errstate(invalid="ignore")  # inf - inf is NaN; compiled code says nothing, Python without the JIT would
@@ -105,6 +102,8 @@ def _log_softmax(x, y, peak, total):
 @np.errstate(invalid="ignore", over="ignore")
 def log_softmax(x: Array, *, axis: int) -> Array:
     y = np.empty_like(x)
+    if x.size == 0:
+        return y  # an empty axis has no total to take the logarithm of
     x_oai = _outer_axis_inner(x, axis)  # (O, A, I)
     O, _, I = x_oai.shape
     peak, total = np.full((O, I), -np.inf, x.dtype), np.zeros((O, I), x.dtype)  # (O, I)

@@ -51,7 +51,6 @@ def _pixel_weights(
 def _softmax_cross_entropy(logits, target, weights, ignored, probs, losses, peak, total):
     N, C, P = logits.shape
     tasks = (P + PIXELS - 1) // PIXELS
-    one = logits.dtype.type(1)
     for task in prange(N * tasks):
         n, start = task // tasks, task % tasks * PIXELS
         stop = min(start + PIXELS, P)
@@ -68,11 +67,9 @@ def _softmax_cross_entropy(logits, target, weights, ignored, probs, losses, peak
                 losses[n, i] = weights[n, i] * (
                     math.log(total[n, i]) - (logits[n, target[n, i], i] - peak[n, i])
                 )
-        for i in range(start, stop):
-            total[n, i] = one / total[n, i]
         for c in range(C):
             for i in range(start, stop):
-                probs[n, c, i] *= total[n, i]
+                probs[n, c, i] /= total[n, i]
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what is too large becomes infinity, and inf - inf NaN

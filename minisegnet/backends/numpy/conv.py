@@ -90,9 +90,11 @@ def _weight_gradient(dy, x, shape, stride, padding, dilation, groups):
 def _spread(dy, w, size, stride, padding, dilation, groups):
     """The transpose of `_correlate`: each output pixel is spread over the window that it saw."""
     reach = [d * (k - 1) - p for k, d, p in zip(w.shape[2:], dilation, padding, strict=True)]
-    if stride == (1, 1) and min(reach) >= 0:
+    covered = [o + r - p for o, r, p in zip(dy.shape[2:], reach, padding, strict=True)]
+    if stride == (1, 1) and min(reach) >= 0 and covered == list(size):
         # Spread with stride 1, the windows make again a convolution, with each filter turned by 180 degrees.
-        # It is one matrix product a block instead of KH * KW small ones.
+        # It is one matrix product a block instead of KH * KW small ones. (Where `output_padding` adds pixels
+        # that no window reaches, it would not fill the map.)
         return _correlate(dy, _turned(w, groups), size, (1, 1), tuple(reach), dilation, groups)
     return _spread_by_taps(dy, w, size, stride, padding, dilation, groups)
 

@@ -4,6 +4,8 @@ An ignored pixel contributes nothing, whatever its logits are: a product with 0 
 and its gradient are set to 0 by selection.
 """
 
+import math
+
 import numpy as np
 
 
@@ -40,11 +42,8 @@ def _class_weights(labels, ignored, weight, pixel_weight, dtype):
 
 
 def _pixels(array, *shape):
-    """Make one axis of all the axes behind the first ones, also where the batch is empty."""
-    count = 1
-    for length in array.shape[len(shape) :]:
-        count *= length
-    return array.reshape(*shape, count)
+    """Make one axis of all axes behind `shape` (written out, because -1 fails for an empty batch)."""
+    return array.reshape(*shape, math.prod(array.shape[len(shape) :]))
 
 
 def _labels(target, ignore_index):
@@ -83,7 +82,8 @@ def softmax_cross_entropy_backward(dloss, probs, target, *, weight, pixel_weight
     chosen = np.take_along_axis(dlogits, labels[:, None], axis=1)
     np.put_along_axis(dlogits, labels[:, None], chosen - 1, axis=1)  # probs - onehot
     dlogits *= scale[:, None]
-    np.copyto(dlogits, 0, where=(ignored | (scale == 0))[:, None])
+    nothing_counts = reduction == "mean" and denominator == 0
+    np.copyto(dlogits, 0, where=(ignored | nothing_counts)[:, None])
     return dlogits.reshape(probs.shape)
 
 

@@ -14,58 +14,65 @@ def _per_channel(values, rank):
     return values.reshape(1, -1, *(1,) * (rank - 2))  # (1, C, 1, ...)
 
 
+def _planes(values):
+    """Make one axis of all axes behind the channels (written out, because -1 fails for an empty batch)."""
+    return values.reshape(*values.shape[:2], math.prod(values.shape[2:]))  # (N, C, M)
+
+
 def _channel_sum(values):
-    """Sum over all axes but axis 1: each plane by itself (NumPy adds in pairs there), the planes in float64."""
-    N, C = values.shape[:2]
-    planes = values.reshape(N, C, math.prod(values.shape[2:]))  # (N, C, M)
-    return planes.sum(axis=2).sum(axis=0, dtype=np.float64)  # (C,)
+    """Sum over all axes but axis 1: a plane at a time (NumPy adds in pairs there), the planes in float64."""
+    return _planes(values).sum(axis=2).sum(axis=0, dtype=np.float64)  # (C,)
+
+
+def _channel_dot(a, b):
+    """Sum of a * b over all axes but axis 1, without an array for the products."""
+    return np.vecdot(_planes(a), _planes(b)).sum(axis=0, dtype=np.float64)  # (C,)
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def batch_norm(x, gamma, beta, running_mean, running_var, *, training, momentum, eps):
+    dtype, rank = x.dtype, x.ndim
     if training:
         M = x.size // x.shape[1]  # values in a channel
-        mean = _channel_sum(x) / M
-        y = x - _per_channel(mean.astype(x.dtype), x.ndim)
-        # The mean was rounded; what is left of it after the subtraction tells by how much.
-        rest = _channel_sum(y) / M
-        var = np.maximum(_channel_sum(y * y) / M - rest * rest, 0.0)
-        mean = (mean.astype(x.dtype) + rest).astype(x.dtype)
-        inv_std = (1.0 / np.sqrt(var + eps)).astype(x.dtype)
-        y -= _per_channel(rest.astype(x.dtype), x.ndim)
+        near = (_channel_sum(x) / M).astype(dtype)  # close to the mean; rounding has taken its share
+        y = x - _per_channel(near, rank)
+        rest = _channel_sum(y) / M  # what rounding took: the mean is near + rest
+        mean = (near + rest).astype(dtype)
+        var = np.maximum(_channel_dot(y, y) / M - rest * rest, 0.0)  # biased
         if running_mean is not None:
-            running_mean = ((1.0 - momentum) * running_mean + momentum * mean).astype(x.dtype)
+            running_mean = ((1.0 - momentum) * running_mean + momentum * (near + rest)).astype(dtype)
         if running_var is not None:
-            unbiased = var * (M / (M - 1))
-            running_var = ((1.0 - momentum) * running_var + momentum * unbiased).astype(x.dtype)
+            running_var = ((1.0 - momentum) * running_var + momentum * var * (M / (M - 1))).astype(dtype)
     else:
-        mean = running_mean.copy()
-        inv_std = (1.0 / np.sqrt(running_var + np.float64(eps))).astype(x.dtype)
-        y = x - _per_channel(mean, x.ndim)
-    y *= _per_channel(inv_std if gamma is None else gamma * inv_std, x.ndim)
-    if beta is not None:
-        y += _per_channel(beta, x.ndim)
-    return y, mean, inv_std, running_mean, running_var
+        mean, var, rest = running_mean.copy(), running_var.astype(np.float64), 0.0
+        y = x - _per_channel(mean, rank)
+    inv_std = 1.0 / np.sqrt(var + eps)
+    scale = inv_std if gamma is None else gamma * inv_std
+    shift = -rest * scale if beta is None else beta - rest * scale
+    y *= _per_channel(scale.astype(dtype), rank)
+    y += _per_channel(shift.astype(dtype), rank)
+    return y, mean, inv_std.astype(dtype), running_mean, running_var
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def batch_norm_backward(dy, x, gamma, mean, inv_std, *, training):
-    scale = _per_channel(inv_std if gamma is None else gamma * inv_std, x.ndim)
-    if not training and gamma is None:
+    dtype, rank = x.dtype, x.ndim
+    scale = _per_channel(inv_std if gamma is None else gamma * inv_std, rank)
+    if gamma is None and not training:
         return dy * scale, None, None
-    normalised = x - _per_channel(mean, x.ndim)
-    normalised *= _per_channel(inv_std, x.ndim)
-    dbeta = _channel_sum(dy)
-    dgamma = _channel_sum(dy * normalised)
+    normalised = x - _per_channel(mean, rank)
+    normalised *= _per_channel(inv_std, rank)
+    dbeta, dgamma = _channel_sum(dy), _channel_dot(dy, normalised)
     if training:
-        # The mean and the variance depend on every x: take out of dy its mean, and its part along x.
+        # The mean and the variance depend on every x: what dy has of them, its own mean and its part along
+        # the normalised x, is taken out.
         M = x.size // x.shape[1]
-        normalised *= _per_channel((dgamma / M).astype(x.dtype), x.ndim)
-        dx = dy - _per_channel((dbeta / M).astype(x.dtype), x.ndim)
+        dx = dy - _per_channel((dbeta / M).astype(dtype), rank)
+        normalised *= _per_channel((dgamma / M).astype(dtype), rank)
         dx -= normalised
         dx *= scale
     else:
         dx = dy * scale
     if gamma is None:
         return dx, None, None
-    return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
+    return dx, dgamma.astype(dtype), dbeta.astype(dtype)

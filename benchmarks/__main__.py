@@ -1,0 +1,62 @@
+"""The command line. It sets the number of threads before NumPy is imported, so it imports nothing heavy."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.machine import set_threads
+
+LOCAL_RESULTS = Path(__file__).parent / "results" / "local"  # ignored by git
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of the whole command line."""
+    top = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure minisegnet's kernels.")
+    commands = top.add_subparsers(dest="command", required=True)
+    ops = commands.add_parser("ops", help="every op, forward and backward, backends side by side")
+    ops.add_argument("--ops", nargs="+", metavar="OP", help="only these, such as conv2d max_pool2d")
+    ops.add_argument(
+        "--backends", nargs="+", metavar="NAME", help="numpy, numba or both (default: all that can run here)"
+    )
+    ops.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    ops.add_argument("--repeats", type=_positive, default=7, help="of each call (default: %(default)s)")
+    ops.add_argument(
+        "--threads", type=_positive, default=2, help="of every library alike (default: %(default)s)"
+    )
+    ops.add_argument("--quick", action="store_true", help="few ops, small shapes: does the tool work?")
+    ops.add_argument(
+        "--reference-toy", action="store_true", help="time the plain loops too, all at a few pixels' size"
+    )
+    ops.add_argument(
+        "--cold", action="store_true", help="compile anew instead of loading Numba's kernels from the disk"
+    )
+    ops.add_argument("--no-torch", action="store_true", help="leave PyTorch out even if it is installed")
+    ops.add_argument(
+        "--out", type=Path, default=LOCAL_RESULTS, metavar="DIR", help="folder of the record (%(default)s)"
+    )
+    return top
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    options = parser().parse_args(arguments)
+    if "numpy" in sys.modules:
+        print("NumPy is loaded already, so its threads can't be set any more: run python -m benchmarks")
+        return 2
+    with set_threads(options.threads, cold=options.cold):
+        from benchmarks import run
+
+        return run.ops(options, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+"""What is made of the measurements: a table, a JSON record, a Markdown page and a picture."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+Record: TypeAlias = dict[str, Any]
+Row: TypeAlias = dict[str, Any]
+
+MEMORY_MEANS = (
+    "the growth of the process's resident memory at its highest point during one call, results included, "
+    "arguments not"
+)
+COLUMNS = ("op", "case", "pass", "backend", "ms", "quartiles", "rate", "speed", "first call", "memory")
+WIDTHS = (21, 32, 8, 9, 9, 19, 14, 7, 10, 9)
+RIGHT_ALIGNED = frozenset(COLUMNS[4:])
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart; the hatches serve prints in grey.
+COLOURS = {"numpy": "#56B4E9", "numba": "#E69F00", "torch": "#999999", "reference": "#CC79A7"}
+HATCHES = {"numpy": "", "numba": "///", "torch": "...", "reference": "xxx"}
+OTHER_COLOUR = "#009E73"
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Numbers
+
+
+def rate(row: Row, seconds: float) -> str:
+    """Write what was computed, or moved, in a second."""
+    if row["flops"]:
+        return f"{row['flops'] / seconds / 1e9:.3g} GFLOP/s"
+    return f"{row['bytes'] / seconds / 1e9:.3g} GB/s"
+
+
+def speed(record: Record, row: Row, runner: str) -> float | None:
+    """Return how many times as fast as the baseline a runner is; None where the baseline didn't run."""
+    baseline, found = row["results"].get(record["baseline"]), row["results"].get(runner)
+    if baseline is None or found is None:
+        return None
+    return float(baseline["median_s"] / found["median_s"])
+
+
+def cells(record: Record, row: Row, runner: str) -> list[str]:
+    """Write one runner's line of the table."""
+    shape = "x".join(str(n) for n in row["shape"])
+    head = [row["op"], f"{row['case']}, {shape}", row["direction"], runner]
+    found = row["results"].get(runner)
+    if found is None:
+        return [*head, "-", row["missing"].get(runner, ""), "", "", "", ""]
+    quartiles = [f"{found[name] * 1e3:.3g}" for name in ("lower_quartile_s", "upper_quartile_s")]
+    ratio, extra, memory = (
+        speed(record, row, runner),
+        found.get("first_call_extra_s"),
+        found["extra_memory_bytes"],
+    )
+    return [
+        *head,
+        f"{found['median_s'] * 1e3:.3g}",
+        " to ".join(quartiles),
+        rate(row, found["median_s"]),
+        "" if ratio is None else f"{ratio:.2f}x",
+        "" if extra is None else f"+{extra:.2f} s",
+        "" if memory is None else f"{memory / 1e6:.1f} MB",
+    ]
+
+
+def summary(record: Record) -> str:
+    """Write the geometric mean of the speeds, over all rows that have one."""
+    lines = []
+    for runner in record["runners"]:
+        ratios = [r for row in record["rows"] if (r := speed(record, row, runner)) is not None]
+        if runner != record["baseline"] and ratios:
+            mean = math.exp(sum(math.log(r) for r in ratios) / len(ratios))
+            lines.append(
+                f"{runner}: {mean:.2f} times the speed of {record['baseline']} "
+                f"(geometric mean of {len(ratios)} rows, {sum(r < 1 for r in ratios)} of them slower)"
+            )
+    return "\n".join(lines)
+
+
+def heading(record: Record) -> str:
+    """Say in a few lines where and how this was measured."""
+    about, settings = record["machine"], record["settings"]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    threads = ", ".join(f"{name} {number}" for name, number in record["threads"].items())
+    return "\n".join(
+        [
+            f"{about['cpu']}, {about['cores']} cores, {about['system']}, Python {about['python']}; {versions}",
+            f"threads: {threads}; {settings['dtype']}, {settings['scale']} size, up to {settings['repeats']} "
+            f"interleaved repeats; {record['date']}",
+            f"speed: {record['baseline']}'s median time over this one's; above 1 is faster",
+            "first call: what it takes longer than a second one (compiling, or loading what is compiled)",
+            f"memory: {record['memory']}",
+        ]
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Terminal
+
+
+def _aligned(texts: Sequence[str]) -> str:
+    parts = [
+        text.rjust(width) if name in RIGHT_ALIGNED else text.ljust(width)
+        for name, text, width in zip(COLUMNS, texts, WIDTHS, strict=True)
+    ]
+    return " ".join(parts).rstrip()
+
+
+def table_head(record: Record) -> str:
+    """Write the line above the table."""
+    return _aligned(COLUMNS)
+
+
+def table_lines(record: Record, row: Row) -> str:
+    """Write a row: a line for each runner."""
+    return "\n".join(_aligned(cells(record, row, runner)) for runner in record["runners"])
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Files
+
+
+def write(record: Record, folder: Path, name: str) -> list[Path]:
+    """Write the record, the page and the picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}{ending}" for ending in (".json", ".md", ".png")]
+    paths[0].write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    paths[1].write_text(markdown(record, paths[2].name), encoding="utf-8")
+    draw(record, paths[2])
+    return paths
+
+
+def markdown(record: Record, picture: str) -> str:
+    """Write the page: where and how, the picture, the table."""
+    lines = ["# Benchmark of the ops", "", f"`{record['command']}`", ""]
+    lines += [f"- {line}" for line in heading(record).splitlines()]
+    lines += ["", *(f"**{line}**" for line in summary(record).splitlines())]
+    lines += ["", f"![Speed of each op]({picture})", "", "| " + " | ".join(COLUMNS) + " |"]
+    lines.append("|" + "|".join("---:" if name in RIGHT_ALIGNED else "---" for name in COLUMNS) + "|")
+    for row in record["rows"]:
+        lines += ["| " + " | ".join(cells(record, row, runner)) + " |" for runner in record["runners"]]
+    return "\n".join(lines) + "\n"
+
+
+def draw(record: Record, path: Path) -> None:
+    """Draw a bar for each runner and row, forward on the left, backward on the right."""
+    from matplotlib.figure import Figure  # heavy, and needed here only; Figure alone opens no window
+
+    labels = list(dict.fromkeys(_label(row) for row in record["rows"]))
+    shown = [name for name in record["runners"] if name != record["baseline"]] or record["runners"]
+    figure = Figure(figsize=(11, 1.8 + len(labels) * (0.16 + 0.16 * len(shown))), layout="constrained")
+    forward, backward = figure.subplots(1, 2, sharey=True, sharex=True)
+    for axes, direction in ((forward, "forward"), (backward, "backward")):
+        _draw_bars(axes, record, direction, labels, shown)
+    forward.set_yticks(range(len(labels)), labels, fontsize=8)
+    forward.set_ylim(len(labels) - 0.4, -0.6)  # the first case on top
+    figure.legend(*forward.get_legend_handles_labels(), loc="outside upper right", ncols=len(shown) + 1)
+    about, settings = record["machine"], record["settings"]
+    figure.suptitle(
+        f"{about['cpu']}, {record['threads']['asked for']} threads, {settings['dtype']}",
+        fontsize=10,
+        x=0.01,
+        ha="left",
+    )
+    figure.savefig(path, dpi=130)
+
+
+def _label(row: Row) -> str:
+    return f"{row['op']}: {row['case']}, {'x'.join(str(n) for n in row['shape'])}"
+
+
+def _draw_bars(
+    axes: Any, record: Record, direction: str, labels: Sequence[str], shown: Sequence[str]
+) -> None:
+    compares = record["baseline"] not in shown
+    height = 0.8 / len(shown)
+    for i, runner in enumerate(shown):
+        for row in (r for r in record["rows"] if r["direction"] == direction):
+            place = labels.index(_label(row)) + (i - (len(shown) - 1) / 2) * height
+            found = row["results"].get(runner)
+            value = speed(record, row, runner) if compares else found and found["median_s"] * 1e3
+            if value is None:
+                continue
+            # A logarithmic axis has no zero: bars of a ratio start at 1, to the right faster, to the left slower.
+            axes.barh(
+                place,
+                value - 1 if compares else value,
+                left=1 if compares else 0,
+                height=height,
+                color=COLOURS.get(runner, OTHER_COLOUR),
+                hatch=HATCHES.get(runner, ""),
+                edgecolor="white",
+                linewidth=0.3,
+            )
+            axes.annotate(
+                f"{value:.2g}",
+                (value, place),
+                xytext=(3 if value >= 1 or not compares else -3, 0),
+                textcoords="offset points",
+                ha="left" if value >= 1 or not compares else "right",
+                va="center",
+                fontsize=6.5,
+            )
+        axes.barh(
+            [], [], color=COLOURS.get(runner, OTHER_COLOUR), hatch=HATCHES.get(runner, ""), label=runner
+        )
+    axes.set_xscale("log")
+    axes.margins(x=0.12)
+    axes.grid(axis="x", linewidth=0.4, alpha=0.6)
+    axes.set_axisbelow(True)
+    axes.set_title(direction, fontsize=10)
+    if compares:
+        axes.axvline(1, color="black", linewidth=1)
+        axes.set_xlabel(f"times as fast as {record['baseline']} (logarithmic)")
+    else:
+        axes.set_xlabel("milliseconds (logarithmic)")

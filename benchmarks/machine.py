@@ -105,7 +105,7 @@ class ExtraMemory:
     """Measure by how much this process grows, at its highest point, inside a ``with`` block.
 
     This is the resident memory that the system counts, so it sees every allocator alike: NumPy's, Numba's,
-    BLAS's and PyTorch's. (Python's tracemalloc would see NumPy's arrays only.) It is exact to some 10 kB.
+    BLAS's and PyTorch's. (Python's tracemalloc would see NumPy's arrays only.) It is exact to a few hundred kB.
     """
 
     def __enter__(self) -> "ExtraMemory":

@@ -258,7 +258,7 @@ def extra_memory(runner: Runner, direction: str) -> int:
 
 def statistics(times: Sequence[float]) -> dict[str, Any]:
     """Return the median and the quartiles."""
-    lower, median, upper = (float(q) for q in np.percentile(times, (25, 50, 75)))
+    lower, median, upper = (round(float(q), 9) for q in np.percentile(times, (25, 50, 75)))
     return {"median_s": median, "lower_quartile_s": lower, "upper_quartile_s": upper, "repeats": len(times)}
 
 
@@ -296,7 +296,7 @@ def measure(
             found = row["results"][runner.name]
             found["extra_memory_bytes"] = extra_memory(runner, direction) if measures_memory else None
             if not runner.is_torch:
-                found["first_call_extra_s"] = first_call[runner.name, direction]
+                found["first_call_extra_s"] = round(first_call[runner.name, direction], 4)
         rows.append(row)
     return rows
 

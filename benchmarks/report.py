@@ -30,8 +30,14 @@ OTHER_COLOUR = "#009E73"
 def rate(row: Row, seconds: float) -> str:
     """Write what was computed, or moved, in a second."""
     if row["flops"]:
-        return f"{row['flops'] / seconds / 1e9:.3g} GFLOP/s"
-    return f"{row['bytes'] / seconds / 1e9:.3g} GB/s"
+        return f"{three_digits(row['flops'] / seconds / 1e9)} GFLOP/s"
+    moved = row["bytes"] / seconds
+    return f"{three_digits(moved / 1e9)} GB/s" if moved > 1e8 else f"{three_digits(moved / 1e6)} MB/s"
+
+
+def three_digits(number: float) -> str:
+    """Write a number with three digits, or all those before the point: 0.0123, 12.3, 1234."""
+    return f"{number:.3g}" if number < 999.5 else f"{number:.0f}"
 
 
 def speed(record: Record, row: Row, runner: str) -> float | None:
@@ -49,15 +55,12 @@ def cells(record: Record, row: Row, runner: str) -> list[str]:
     found = row["results"].get(runner)
     if found is None:
         return [*head, "-", row["missing"].get(runner, ""), "", "", "", ""]
-    quartiles = [f"{found[name] * 1e3:.3g}" for name in ("lower_quartile_s", "upper_quartile_s")]
-    ratio, extra, memory = (
-        speed(record, row, runner),
-        found.get("first_call_extra_s"),
-        found["extra_memory_bytes"],
-    )
+    quartiles = [three_digits(found[name] * 1e3) for name in ("lower_quartile_s", "upper_quartile_s")]
+    ratio = speed(record, row, runner)
+    extra, memory = found.get("first_call_extra_s"), found["extra_memory_bytes"]
     return [
         *head,
-        f"{found['median_s'] * 1e3:.3g}",
+        three_digits(found["median_s"] * 1e3),
         " to ".join(quartiles),
         rate(row, found["median_s"]),
         "" if ratio is None else f"{ratio:.2f}x",
@@ -127,10 +130,17 @@ def write(record: Record, folder: Path, name: str) -> list[Path]:
     """Write the record, the page and the picture."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}{ending}" for ending in (".json", ".md", ".png")]
-    paths[0].write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    paths[0].write_text(to_json(record), encoding="utf-8")
     paths[1].write_text(markdown(record, paths[2].name), encoding="utf-8")
     draw(record, paths[2])
     return paths
+
+
+def to_json(record: Record) -> str:
+    """Write the record, with each row on a line of its own so that two records can be compared by diff."""
+    head = json.dumps({name: value for name, value in record.items() if name != "rows"}, indent=1)
+    rows = ",\n  ".join(json.dumps(row) for row in record["rows"])
+    return head.removesuffix("\n}") + f',\n "rows": [\n  {rows}\n ]\n}}\n'
 
 
 def markdown(record: Record, picture: str) -> str:
@@ -148,6 +158,7 @@ def markdown(record: Record, picture: str) -> str:
 def draw(record: Record, path: Path) -> None:
     """Draw a bar for each runner and row, forward on the left, backward on the right."""
     from matplotlib.figure import Figure  # heavy, and needed here only; Figure alone opens no window
+    from matplotlib.patches import Patch
 
     labels = list(dict.fromkeys(_label(row) for row in record["rows"]))
     shown = [name for name in record["runners"] if name != record["baseline"]] or record["runners"]
@@ -157,7 +168,8 @@ def draw(record: Record, path: Path) -> None:
         _draw_bars(axes, record, direction, labels, shown)
     forward.set_yticks(range(len(labels)), labels, fontsize=8)
     forward.set_ylim(len(labels) - 0.4, -0.6)  # the first case on top
-    figure.legend(*forward.get_legend_handles_labels(), loc="outside upper right", ncols=len(shown) + 1)
+    keys = [Patch(**_style(runner), label=runner) for runner in shown]
+    figure.legend(handles=keys, loc="outside upper right", ncols=len(keys), fontsize=9)
     about, settings = record["machine"], record["settings"]
     figure.suptitle(
         f"{about['cpu']}, {record['threads']['asked for']} threads, {settings['dtype']}",
@@ -172,48 +184,52 @@ def _label(row: Row) -> str:
     return f"{row['op']}: {row['case']}, {'x'.join(str(n) for n in row['shape'])}"
 
 
+def _style(runner: str) -> dict[str, Any]:
+    return {
+        "facecolor": COLOURS.get(runner, OTHER_COLOUR),
+        "hatch": HATCHES.get(runner, ""),
+        "edgecolor": "white",
+        "linewidth": 0.3,
+    }
+
+
 def _draw_bars(
     axes: Any, record: Record, direction: str, labels: Sequence[str], shown: Sequence[str]
 ) -> None:
+    """Draw speeds as bars that start at 1, to the right faster, to the left slower; or times, if nothing compares."""
     compares = record["baseline"] not in shown
     height = 0.8 / len(shown)
-    for i, runner in enumerate(shown):
-        for row in (r for r in record["rows"] if r["direction"] == direction):
-            place = labels.index(_label(row)) + (i - (len(shown) - 1) / 2) * height
-            found = row["results"].get(runner)
-            value = speed(record, row, runner) if compares else found and found["median_s"] * 1e3
+    axes.set_xscale("log")
+    for row in (r for r in record["rows"] if r["direction"] == direction):
+        place = labels.index(_label(row))
+        if record["baseline"] not in row["results"]:
+            _write(axes, 1, place, f"not run by {record['baseline']} here")
+            continue
+        for i, runner in enumerate(shown):
+            y = place + (i - (len(shown) - 1) / 2) * height
+            value = speed(record, row, runner) if compares else row["results"][runner]["median_s"] * 1e3
             if value is None:
                 continue
-            # A logarithmic axis has no zero: bars of a ratio start at 1, to the right faster, to the left slower.
-            axes.barh(
-                place,
-                value - 1 if compares else value,
-                left=1 if compares else 0,
-                height=height,
-                color=COLOURS.get(runner, OTHER_COLOUR),
-                hatch=HATCHES.get(runner, ""),
-                edgecolor="white",
-                linewidth=0.3,
-            )
-            axes.annotate(
-                f"{value:.2g}",
-                (value, place),
-                xytext=(3 if value >= 1 or not compares else -3, 0),
-                textcoords="offset points",
-                ha="left" if value >= 1 or not compares else "right",
-                va="center",
-                fontsize=6.5,
-            )
-        axes.barh(
-            [], [], color=COLOURS.get(runner, OTHER_COLOUR), hatch=HATCHES.get(runner, ""), label=runner
-        )
-    axes.set_xscale("log")
-    axes.margins(x=0.12)
+            start = 1 if compares else 1e-3  # a logarithmic axis has no zero; a microsecond is below any time
+            axes.barh(y, value - start, left=start, height=height, **_style(runner))
+            _write(axes, value, y, f"{three_digits(value)}", to_the_left=compares and value < 1)
+    axes.margins(x=0.15)
     axes.grid(axis="x", linewidth=0.4, alpha=0.6)
     axes.set_axisbelow(True)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_title(direction, fontsize=10)
     if compares:
         axes.axvline(1, color="black", linewidth=1)
-        axes.set_xlabel(f"times as fast as {record['baseline']} (logarithmic)")
-    else:
-        axes.set_xlabel("milliseconds (logarithmic)")
+    axes.set_xlabel(f"times as fast as {record['baseline']}" if compares else "milliseconds")
+
+
+def _write(axes: Any, x: float, y: float, text: str, *, to_the_left: bool = False) -> None:
+    axes.annotate(
+        text,
+        (x, y),
+        xytext=(-3 if to_the_left else 3, 0),
+        textcoords="offset points",
+        ha="right" if to_the_left else "left",
+        va="center",
+        fontsize=6.5,
+    )

@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
@@ -102,6 +103,8 @@ def actual_threads(names: Sequence[str], torch: measure.TorchPeer | None) -> dic
         import numba
 
         found["numba"] = numba.get_num_threads()
+        with suppress(ValueError):  # unknown where nothing ran in parallel, as with NUMBA_DISABLE_JIT
+            found["numba layer"] = numba.threading_layer()
     if torch:
         found["torch"] = torch.torch.get_num_threads()
     return found

@@ -97,9 +97,7 @@ class Tensor:
     def __mul__(self, scalar: float) -> "Tensor":
         if not isinstance(scalar, Real):
             return NotImplemented
-        factor = float(
-            scalar
-        )  # a Python number leaves float32 as it is; np.float64 would turn it into float64
+        factor = float(scalar)  # np.float64 would turn float32 arrays into float64
         return record(self.data * factor, (self,), lambda dy: dy * factor)
 
     __rmul__ = __mul__
@@ -159,8 +157,8 @@ class Tensor:
 class Node:
     """One recorded step.
 
-    It holds no input tensor that another node has made, only that node: what an array must live on for is up
-    to the backward function alone.
+    Of an input that another node has made it holds that node, not the tensor. So it is the backward function
+    alone that keeps arrays in memory.
     """
 
     def __init__(self, data: Array, inputs: "list[Node | Tensor | None]", backward: Backward) -> None:

@@ -311,6 +311,7 @@ class _Check:
 
     def _backward(self, dy: Array) -> list[Array]:
         """Call backward right after the function (which may be code that remembers its last forward)."""
+        dy = np.asarray(dy)  # arithmetic turns 0-d arrays into NumPy numbers
         self._result()
         found = _call(self.backward, "backward", ["dy", *self.names], dy, *self.inputs)
         if not isinstance(found, tuple | list):

@@ -90,6 +90,7 @@ def test_right_code_passes(seed):
 def test_steep_and_flat_functions_pass(seed):
     x = normal(50, seed=seed)
     check_vjp(lambda x: np.exp(3 * x), lambda dy, x: 3 * dy * np.exp(3 * x), x, seed=seed)
+    check_vjp(lambda x: np.sin(40 * x), lambda dy, x: 40 * dy * np.cos(40 * x), x, seed=seed)
     check_vjp(lambda x: 1e6 + x, lambda dy, x: dy, x, seed=seed)
     check_vjp(lambda x: 1e-3 * x**3, lambda dy, x: 3e-3 * dy * x**2, x, seed=seed)
     check_vjp(lambda x: x / 255, lambda dy, x: dy / 255, 255 * np.abs(x), seed=seed)
@@ -333,6 +334,12 @@ def test_one_wrong_element_of_thousands_is_named(place, seed):
 
     with pytest.raises(GradientError, match=rf"at \[{place}\]: backward gives"):
         check_vjp(lambda x: x**2, backward, 1 + np.abs(normal(3000)), seed=seed)
+
+
+def test_a_small_error_beside_large_gradients_is_found_in_a_tiny_input():
+    scale = np.array([1e6, 0.1, 1e6])
+    with pytest.raises(GradientError, match=r"at \[1\](?s:.*)1 of 3 elements checked are wrong"):
+        check_vjp(lambda x: scale * x, lambda dy, x: dy * np.array([1e6, 0.2, 1e6]), normal(3))
 
 
 def test_the_factor_is_named_on_large_inputs_too():

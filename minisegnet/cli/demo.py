@@ -6,13 +6,16 @@ they are kept on disk, and later starts take a few seconds.
 """
 
 import argparse
+import itertools
 import json
+import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:  # NumPy and all above it are imported when the command runs, so that --help is quick
     from minisegnet.cli.demo_cases import Measured
@@ -60,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "overwritten, the new one gets a number",
     )
     parser.add_argument("--backend", metavar="NAME", help="run only this backend, compared with numpy")
-    parser.add_argument("--seed", type=_seed, default=0, help="chooses the shapes in the picture (default: 0)")
+    parser.add_argument(
+        "--seed", type=_seed, default=0, help="chooses the shapes in the picture (default: 0)"
+    )
     parser.add_argument(
         "--json", action="store_true", help="print the result as one JSON object on the last line"
     )
@@ -74,7 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
     out = _checked_out(arguments.out)
     backends = _backends(arguments.backend)
     picture = make_picture(SIZE, arguments.seed)
-    print(f"Every op on one picture of {SIZE[0]} x {SIZE[1]} pixels and its mirror image, forward and backward.\n")
+    print(
+        f"Every op on one picture of {SIZE[0]} x {SIZE[1]} pixels and its mirror image, forward and backward.\n"
+    )
     runs = [_run_backend(name, picture) for name in backends]
     comparisons = list(_compare(picture, runs))
     print(f"\n{_table(runs, comparisons)}\n")
@@ -104,7 +111,7 @@ def _backends(only: str | None) -> list[str]:
     from minisegnet import ops
 
     if only is None:
-        return sorted((b for b in ops.BACKENDS if ops.why_not(b) is None), key=["numba", "numpy"].index)
+        return ["numpy", *(b for b in ops.BACKENDS if b != "numpy" and ops.why_not(b) is None)]
     reason = ops.why_not(only)
     if reason:
         raise ValueError(f"the backend {only!r} can't run: {reason}")
@@ -112,7 +119,7 @@ def _backends(only: str | None) -> list[str]:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Running
+# Running and comparing
 
 
 def _run_backend(backend: str, picture: "Picture") -> BackendRun:
@@ -123,18 +130,185 @@ def _run_backend(backend: str, picture: "Picture") -> BackendRun:
 
     start = time.perf_counter()
     slow = backend == "reference"
-    if slow:
-        picture = crop(picture, SMALL_SIZE)
+    part = crop(picture, SMALL_SIZE) if slow else picture
     results: dict[str, Measured] = {}
-    with ops.use_backend(backend), _compilations(backend) as compiled:
+    with ops.use_backend(backend), _compilations(backend) as compilations:
         announced = False
-        for case in cases(picture):
+        for case in cases(part):
             results[case.op] = measure(case, repeats=0 if slow else REPEATS)
-            if compiled and not announced:
-                print("numba      is compiling its kernels, this first time only ...", flush=True)
+            if compilations and not announced:
                 announced = True
-    size = picture.labels.shape
+                print(
+                    f"{backend:<10} compiles its kernels; the next start finds them on disk ...", flush=True
+                )
+    H, W = part.labels.shape
     seconds = time.perf_counter() - start
-    note = f" (on the middle {size[0]} x {size[1]} pixels)" if slow else ""
-    print(f"{backend:<10} ran {len(results)} ops in {seconds:.1f} s{note}", flush=True)
-    return BackendRun(backend, (size[0], size[1]), results, seconds)
+    where = f" on {H} x {W} pixels from the middle: it is plain loops" if slow else ""
+    print(f"{backend:<10} {len(results)} ops in {seconds:.1f} s{where}", flush=True)
+    return BackendRun(backend, (H, W), results, seconds)
+
+
+@contextmanager
+def _compilations(backend: str) -> Iterator[Sized]:
+    """Collect Numba's compilations while the block runs; reading a kernel from disk is none."""
+    if backend != "numba":
+        yield ()
+        return
+    from numba.core import event
+
+    with event.install_recorder("numba:compile") as recorder:
+        yield recorder.buffer
+
+
+def _compare(picture: "Picture", runs: "list[BackendRun]") -> "Iterator[Comparison]":
+    """Compare each backend's results with numpy's on the same pixels."""
+    from minisegnet import ops
+    from minisegnet.cli.demo_cases import cases, difference, measure
+    from minisegnet.cli.demo_picture import crop
+
+    numpy_run = runs[0]
+    for other in runs[1:]:
+        expected = numpy_run.results
+        if other.size != numpy_run.size:
+            with ops.use_backend("numpy"):
+                expected = {case.op: measure(case, repeats=0) for case in cases(crop(picture, other.size))}
+        for op, result in other.results.items():
+            yield Comparison(op, other.backend, difference(expected[op], result))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Telling
+
+
+def _table(runs: list[BackendRun], comparisons: list[Comparison]) -> str:
+    """Lay out op x backend: milliseconds forward and backward, and the largest difference from numpy."""
+    header = f"{'':<22}" + "".join(f"{run.backend:>18}" for run in runs) + f"{'largest':>14}"
+    below = f"{'milliseconds':<22}" + f"{'fwd':>10}{'bwd':>8}" * len(runs) + f"{'difference':>14}"
+    lines = [header, below]
+    for op in runs[0].results:
+        lines.append(
+            f"{op:<22}" + "".join(_times(run.results[op]) for run in runs) + f"{_worst(op, comparisons):>14}"
+        )
+    if any(run.backend == "reference" for run in runs):
+        share = runs[0].size[0] * runs[0].size[1] // (SMALL_SIZE[0] * SMALL_SIZE[1])
+        lines.append(f"(reference: on a part of the picture, {share} times smaller)")
+    return "\n".join(lines)
+
+
+def _times(result: "Measured") -> str:
+    backward = "-" if result.backward is None else f"{1e3 * result.backward:.2f}"
+    return f"{1e3 * result.forward:>10.2f}{backward:>8}"
+
+
+def _worst(op: str, comparisons: list[Comparison]) -> str:
+    differences = [c.difference for c in comparisons if c.op == op]
+    if not differences:
+        return "-"
+    worst = max(differences)
+    return "none" if worst == 0 else f"{worst:.1e}" if math.isfinite(worst) else "DIFFERENT"
+
+
+def _verdict(runs: list[BackendRun], comparisons: list[Comparison]) -> str:
+    if not comparisons:
+        return "Only numpy ran, so there was nothing to compare it with."
+    *first, last = (run.backend for run in runs)
+    names = f"{', '.join(first)} and {last}"
+    worst = max(comparisons, key=lambda c: c.difference)
+    if worst.difference <= TOLERANCE:
+        return (
+            f"{names} agree on all {len(runs[0].results)} ops: indices and masks are equal, and numbers differ by at "
+            f"most {worst.difference:.1e} of the largest one ({worst.op}; {TOLERANCE:.0e} is allowed in float32)."
+        )
+    return f"{names} do not agree: the worst is {worst.op} on {worst.backend} ({_apart(worst)})."
+
+
+def _apart(c: Comparison) -> str:
+    if not math.isfinite(c.difference):
+        return "shapes, indices or masks differ, or there is a NaN"
+    return f"they differ by {c.difference:.1e} of the largest value; {TOLERANCE:.0e} is allowed"
+
+
+def _what_next(path: Path) -> str:
+    return f"""
+Picture: {path}
+Next:    minisegnet doctor                        what is installed, and what could make it faster
+         minisegnet demo --seed 7                 another picture
+         pip install -e '.[test]' && pytest       the tests, in a clone of the project"""
+
+
+def _summary(
+    runs: list[BackendRun], comparisons: list[Comparison], path: Path, seconds: float
+) -> dict[str, Any]:
+    largest = max((c.difference for c in comparisons), default=None)
+    return {
+        "ops": len(runs[0].results),
+        "backends": [run.backend for run in runs],
+        "agree": None
+        if largest is None
+        else largest <= TOLERANCE,  # None: one backend alone, nothing to compare
+        "largest_difference": largest if largest is None or math.isfinite(largest) else None,
+        "tolerance": TOLERANCE,
+        "disagreements": [
+            {"op": c.op, "backend": c.backend, "why": _apart(c)}
+            for c in comparisons
+            if not c.difference <= TOLERANCE
+        ],
+        "milliseconds": {
+            run.backend: {op: [_ms(m.forward), _ms(m.backward)] for op, m in run.results.items()}
+            for run in runs
+        },
+        "seconds": round(seconds, 3),
+        "picture": str(path),
+    }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1e3 * seconds, 4)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The picture's file
+
+
+def _checked_out(out: Path) -> Path:
+    """Check the file's name before the work begins."""
+    if out.is_dir():
+        out = out / "minisegnet-demo.png"
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"--out is {str(out)!r}; expected a name that ends in .png")
+    if not out.parent.is_dir():
+        raise ValueError(
+            f"--out is {str(out)!r}, but there is no folder {str(out.parent)!r}; create it first"
+        )
+    if not os.access(out.parent, os.W_OK):
+        raise ValueError(f"--out is {str(out)!r}, but the folder {str(out.parent)!r} can't be written")
+    return out
+
+
+def _draw(picture: "Picture", runs: list[BackendRun], out: Path) -> Path:
+    """Draw into a temporary file, and only when it is whole give it its name."""
+    from minisegnet.cli.demo_drawing import Timed, draw
+
+    temporary = out.with_name(f".{out.stem}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            draw(picture, {run.backend: Timed(run.size, run.results) for run in runs}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        path = _claim(out)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _claim(out: Path) -> Path:
+    """Take the first name that is free: name.png, name-2.png, name-3.png ... (no one else can get it then)."""
+    for number in itertools.count(1):
+        path = out if number == 1 else out.with_name(f"{out.stem}-{number}{out.suffix}")
+        try:
+            path.open("x").close()
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("unreachable: numbers don't end")

@@ -38,7 +38,9 @@ class Measured(NamedTuple):
 
 def cases(picture: Picture) -> list[Case]:
     """Fill in every op's arguments from the picture, for the backend that is in use now."""
-    both = np.stack([picture.image, picture.image[:, :, ::-1]])  # (2, 3, H, W): the picture and its mirror image
+    both = np.stack(
+        [picture.image, picture.image[:, :, ::-1]]
+    )  # (2, 3, H, W): the picture and its mirror image
     x = ops.to_backend(both)
     labels = ops.to_backend(np.stack([picture.labels, picture.labels[:, ::-1]]))  # (2, H, W)
     scores = ops.to_backend(colour_scores(both, picture))
@@ -66,11 +68,11 @@ def _filtering(x: Array) -> list[Case]:
 
 def _shrinking(x: Array) -> list[Case]:
     size = x.shape[2:]
-    pooled, indices = ops.max_pool2d(x, 8)  # (2, 3, H/8, W/8)
+    pooled, indices = ops.max_pool2d(x, 4)  # (2, 3, H/4, W/4)
     return [
         Case(
             "max_pool2d",
-            lambda: ops.max_pool2d(x, 8),
+            lambda: ops.max_pool2d(x, 4),
             lambda dy, y, indices: ops.max_pool2d_backward(dy, indices, size),
         ),
         Case(
@@ -106,7 +108,7 @@ def _growing(x: Array, both: Array) -> list[Case]:
     small = ops.to_backend(quarter(both))  # (2, 3, H/4, W/4)
     small_size = small.shape[2:]
     w = ops.to_backend(bilinear_filters(3, 4))
-    options: dict[str, int] = {"stride": 4, "padding": 2, "groups": 3}
+    options: dict[str, Any] = {"stride": 4, "padding": 2, "groups": 3}
     return [
         Case(
             "resize_nearest",
@@ -136,12 +138,12 @@ def _cutting_out(x: Array, picture: Picture) -> list[Case]:
         Case("nms", lambda: ops.nms(guesses, confidence, iou_threshold=0.5), None),
         Case(
             "roi_pool",
-            lambda: ops.roi_pool(x, rois, 12),
+            lambda: ops.roi_pool(x, rois, (14, 12)),
             lambda dy, y, argmax: ops.roi_pool_backward(dy, argmax, rois, x_shape),
         ),
         Case(
             "roi_align",
-            lambda: ops.roi_align(x, rois, 12),
+            lambda: ops.roi_align(x, rois, (14, 12)),
             lambda dy, y: ops.roi_align_backward(dy, rois, x_shape),
         ),
         Case(
@@ -158,7 +160,9 @@ def _cutting_out(x: Array, picture: Picture) -> list[Case]:
 
 
 def _deciding(scores: Array, labels: Array) -> list[Case]:
-    is_shape = ops.to_backend(ops.to_numpy(labels > 0)[:, None].astype(np.float32))  # (2, 1, H, W): 1 where a shape is
+    is_shape = ops.to_backend(
+        ops.to_numpy(labels > 0)[:, None].astype(np.float32)
+    )  # (2, 1, H, W): 1 where a shape is
     shape_score = ops.to_backend(np.ascontiguousarray(-ops.to_numpy(scores)[:, :1]))  # (2, 1, H, W)
     options: dict[str, Any] = {"reduction": "none"}
     return [
@@ -182,7 +186,9 @@ def _layers(x: Array, both: Array) -> list[Case]:
     centred = ops.to_backend(both - np.float32(0.5))  # (2, 3, H, W), half of it negative
     gamma, beta, mean = (ops.to_backend(np.full(3, v, np.float32)) for v in (1.0, 0.0, 0.5))
     pixels = ops.to_backend(np.ascontiguousarray(both.transpose(0, 2, 3, 1)))  # (2, H, W, 3)
-    w = ops.to_backend(np.array([[0.3, 0.6, 0.1], [0.5, -0.5, 0.0]], np.float32))  # brightness, red against green
+    w = ops.to_backend(
+        np.array([[0.3, 0.6, 0.1], [0.5, -0.5, 0.0]], np.float32)
+    )  # brightness, red against green
     b = ops.to_backend(np.zeros(2, np.float32))
     key = (0, 0, 0)
     return [
@@ -194,7 +200,11 @@ def _layers(x: Array, both: Array) -> list[Case]:
             ),
         ),
         Case("relu", lambda: ops.relu(centred), ops.relu_backward),
-        Case("leaky_relu", lambda: ops.leaky_relu(centred, 0.1), lambda dy, y: ops.leaky_relu_backward(dy, y, 0.1)),
+        Case(
+            "leaky_relu",
+            lambda: ops.leaky_relu(centred, 0.1),
+            lambda dy, y: ops.leaky_relu_backward(dy, y, 0.1),
+        ),
         Case("sigmoid", lambda: ops.sigmoid(centred), ops.sigmoid_backward),
         Case(
             "dropout",

@@ -85,9 +85,7 @@ def boxes(picture: Picture) -> Array:
 def _background(v: Array, u: Array, rng: np.random.Generator) -> Array:
     """Blend two soft greys from top to bottom and lay slow waves over them."""
     top, bottom = np.array([0.87, 0.89, 0.90]), np.array([0.70, 0.73, 0.77])
-    waves = sum(
-        np.sin(2 * np.pi * (a * u + b * v + phase)) for a, b, phase in rng.uniform(-2.5, 2.5, (4, 3))
-    )
+    waves = sum(np.sin(2 * np.pi * (a * u + b * v + phase)) for a, b, phase in rng.uniform(-2.5, 2.5, (4, 3)))
     mixed = top[:, None, None] * (1 - v) + bottom[:, None, None] * v  # (3, H, W)
     return np.asarray(mixed + 0.012 * waves)
 
@@ -108,7 +106,13 @@ def _shadow(distance: Array, radius: float) -> Array:
 
 
 def _surface(
-    colour: tuple[float, ...], kind: int, number: int, down: Array, right: Array, radius: float, rng: np.random.Generator
+    colour: tuple[float, ...],
+    kind: int,
+    number: int,
+    down: Array,
+    right: Array,
+    radius: float,
+    rng: np.random.Generator,
 ) -> Array:
     """Fill the shape with its colour, give it stripes, dots or grain, and light it from the upper left."""
     turn, waves = rng.uniform(0, np.pi), 2 * np.pi / (0.42 * radius)

@@ -132,8 +132,7 @@ def _threads(backends: dict[str, Any]) -> dict[str, Any]:
     """Ask Numba; its layer is known only after a parallel start, which trying the backend has made."""
     if not backends["numba"]["runs"]:
         return {"numba": None, "layer": None}
-    import numba
-
+    numba: Any = importlib.import_module("numba")
     try:
         layer = numba.threading_layer()
     except ValueError:
@@ -222,7 +221,9 @@ def _problems(backends: dict[str, Any], in_use: dict[str, Any]) -> list[str]:
             + ", ".join(name for name, found in backends.items() if found["runs"])
         )
     elif in_use["name"] in backends and not backends[in_use["name"]]["runs"]:
-        problems.append(f"the backend in use, {in_use['name']}, can't run: {backends[in_use['name']]['why_not']}")
+        problems.append(
+            f"the backend in use, {in_use['name']}, can't run: {backends[in_use['name']]['why_not']}"
+        )
     return problems
 
 
@@ -241,10 +242,14 @@ def _warnings(report: dict[str, Any]) -> list[str]:
             "set NUMBA_CACHE_DIR to a folder of yours"
         )
     if report["environment"].get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        warnings.append("NUMBA_DISABLE_JIT is set: the numba backend runs as plain Python, which is very slow")
+        warnings.append(
+            "NUMBA_DISABLE_JIT is set: the numba backend runs as plain Python, which is very slow"
+        )
     threads, cores = report["threads"]["numba"], report["cpu"]["usable_cores"]
     if threads and cores and threads > cores:
-        warnings.append(f"Numba runs {threads} threads on {cores} usable cores; set NUMBA_NUM_THREADS={cores}")
+        warnings.append(
+            f"Numba runs {threads} threads on {cores} usable cores; set NUMBA_NUM_THREADS={cores}"
+        )
     return warnings
 
 
@@ -257,7 +262,8 @@ def as_text(report: dict[str, Any]) -> str:
     sections = {
         "Versions": {name: version or "not installed" for name, version in report["versions"].items()},
         "Machine": _machine_lines(report),
-        "Environment": report["environment"] or {"(none)": "no variable that changes threads or backends is set"},
+        "Environment": report["environment"]
+        or {"(none)": "no variable that changes threads or backends is set"},
         "Backends": {
             name: "runs" if found["runs"] else f"can't run: {found['why_not']}"
             for name, found in report["backends"].items()
@@ -282,10 +288,13 @@ def _machine_lines(report: dict[str, Any]) -> dict[str, str]:
         "CPU": cpu["model"],
         "cores": f"{cpu['usable_cores']} usable of {cpu['cores']}",
         "vectors": " ".join(cpu["vector_instructions"]) or "NumPy reports none beyond the baseline",
-        "BLAS": " ".join(report["blas"].get(key, "") for key in ("name", "version")).strip() or "NumPy doesn't say",
+        "BLAS": " ".join(report["blas"].get(key, "") for key in ("name", "version")).strip()
+        or "NumPy doesn't say",
     }
     if threads["numba"]:
-        lines["threads"] = f"Numba runs {threads['numba']}, by the layer {threads['layer'] or '(not started)'}"
+        lines["threads"] = (
+            f"Numba runs {threads['numba']}, by the layer {threads['layer'] or '(not started)'}"
+        )
     if cache:
         lines["cache"] = cache["folder"] + ("" if cache["writable"] else " (can't be written)")
     return lines

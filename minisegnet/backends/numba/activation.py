@@ -23,6 +23,8 @@ def _outer_axis_inner(x: Array, axis: int) -> Array:
 # ---------------------------------------------------------------------------------------------------------
 # Softmax. The reference finishes one pixel before the next and jumps I elements from class to class. Here the
 # loops are interchanged: the innermost runs along a row of pixels of one class, and peak and total are rows, too.
+# Rows are cut out first and counted from 0: an index that might be negative (Python's x[-1]) costs a test for
+# every element and keeps the loop out of the vector registers.
 
 
 @parallel_kernel
@@ -32,16 +34,20 @@ def _softmax(x, y, peak, total):
     for task in prange(O * tasks):
         o, start = task // tasks, task % tasks * PIXELS
         stop = min(start + PIXELS, I)
+        peaks, totals = peak[o, start:stop], total[o, start:stop]
         for a in range(A):
-            for i in range(start, stop):
-                peak[o, i] = x[o, a, i] if x[o, a, i] > peak[o, i] else peak[o, i]
+            xs = x[o, a, start:stop]
+            for i in range(len(xs)):
+                peaks[i] = xs[i] if xs[i] > peaks[i] else peaks[i]
         for a in range(A):
-            for i in range(start, stop):
-                y[o, a, i] = math.exp(x[o, a, i] - peak[o, i])
-                total[o, i] += y[o, a, i]
+            xs, ys = x[o, a, start:stop], y[o, a, start:stop]
+            for i in range(len(xs)):
+                ys[i] = math.exp(xs[i] - peaks[i])
+                totals[i] += ys[i]
         for a in range(A):
-            for i in range(start, stop):
-                y[o, a, i] /= total[o, i]
+            ys = y[o, a, start:stop]
+            for i in range(len(ys)):
+                ys[i] /= totals[i]
 
 
 @np.errstate(invalid="ignore")  # inf - inf is NaN; compiled code says nothing, Python without the JIT would
@@ -61,12 +67,15 @@ def _softmax_backward(dy, y, dx, dot):
     for task in prange(O * tasks):
         o, start = task // tasks, task % tasks * PIXELS
         stop = min(start + PIXELS, I)
+        dots = dot[o, start:stop]
         for a in range(A):
-            for i in range(start, stop):
-                dot[o, i] += dy[o, a, i] * y[o, a, i]
+            dys, ys = dy[o, a, start:stop], y[o, a, start:stop]
+            for i in range(len(ys)):
+                dots[i] += dys[i] * ys[i]
         for a in range(A):
-            for i in range(start, stop):
-                dx[o, a, i] = y[o, a, i] * (dy[o, a, i] - dot[o, i])
+            dys, ys, dxs = dy[o, a, start:stop], y[o, a, start:stop], dx[o, a, start:stop]
+            for i in range(len(ys)):
+                dxs[i] = ys[i] * (dys[i] - dots[i])
 
 
 @np.errstate(invalid="ignore")
@@ -85,18 +94,22 @@ def _log_softmax(x, y, peak, total):
     for task in prange(O * tasks):
         o, start = task // tasks, task % tasks * PIXELS
         stop = min(start + PIXELS, I)
+        peaks, totals = peak[o, start:stop], total[o, start:stop]
         for a in range(A):
-            for i in range(start, stop):
-                peak[o, i] = x[o, a, i] if x[o, a, i] > peak[o, i] else peak[o, i]
+            xs = x[o, a, start:stop]
+            for i in range(len(xs)):
+                peaks[i] = xs[i] if xs[i] > peaks[i] else peaks[i]
         for a in range(A):
-            for i in range(start, stop):
-                y[o, a, i] = x[o, a, i] - peak[o, i]
-                total[o, i] += math.exp(y[o, a, i])
-        for i in range(start, stop):
-            total[o, i] = math.log(total[o, i])
+            xs, ys = x[o, a, start:stop], y[o, a, start:stop]
+            for i in range(len(xs)):
+                ys[i] = xs[i] - peaks[i]
+                totals[i] += math.exp(ys[i])
+        for i in range(len(totals)):
+            totals[i] = math.log(totals[i])
         for a in range(A):
-            for i in range(start, stop):
-                y[o, a, i] -= total[o, i]
+            ys = y[o, a, start:stop]
+            for i in range(len(ys)):
+                ys[i] -= totals[i]
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -118,12 +131,15 @@ def _log_softmax_backward(dy, y, dx, total):
     for task in prange(O * tasks):
         o, start = task // tasks, task % tasks * PIXELS
         stop = min(start + PIXELS, I)
+        totals = total[o, start:stop]
         for a in range(A):
-            for i in range(start, stop):
-                total[o, i] += dy[o, a, i]
+            dys = dy[o, a, start:stop]
+            for i in range(len(dys)):
+                totals[i] += dys[i]
         for a in range(A):
-            for i in range(start, stop):
-                dx[o, a, i] = dy[o, a, i] - math.exp(y[o, a, i]) * total[o, i]
+            dys, ys, dxs = dy[o, a, start:stop], y[o, a, start:stop], dx[o, a, start:stop]
+            for i in range(len(ys)):
+                dxs[i] = dys[i] - math.exp(ys[i]) * totals[i]
 
 
 @np.errstate(invalid="ignore")
@@ -136,16 +152,15 @@ def log_softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Elementwise. One task is a chunk, and the loop over a chunk has no branch: `a if test else b` of two values that
-# are there anyway becomes a selection, which runs in vector registers.
+# Elementwise. The loops have no branch: `a if test else b` of two values that are there anyway becomes a
+# selection, which runs in vector registers.
 
 
 @parallel_kernel
 def _relu(x, y):
     zero = x.dtype.type(0)
-    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
-            y[i] = zero if x[i] <= zero else x[i]  # asked this way round, NaN stays NaN
+    for i in prange(x.size):
+        y[i] = zero if x[i] <= zero else x[i]  # asked this way round, NaN stays NaN
 
 
 def relu(x: Array) -> Array:
@@ -157,9 +172,8 @@ def relu(x: Array) -> Array:
 @parallel_kernel
 def _relu_backward(dy, y, dx):
     zero = y.dtype.type(0)
-    for chunk in prange((y.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, y.size)):
-            dx[i] = zero if y[i] <= zero else dy[i]
+    for i in prange(y.size):
+        dx[i] = zero if y[i] <= zero else dy[i]
 
 
 def relu_backward(dy: Array, y: Array) -> Array:
@@ -171,9 +185,8 @@ def relu_backward(dy: Array, y: Array) -> Array:
 @parallel_kernel
 def _leaky_relu(x, slope, y):
     zero = x.dtype.type(0)
-    for chunk in prange((x.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
-            y[i] = x[i] if x[i] > zero else slope * x[i]
+    for i in prange(x.size):
+        y[i] = x[i] if x[i] > zero else slope * x[i]
 
 
 @np.errstate(over="ignore")  # a slope above 1 may leave float32's range
@@ -186,9 +199,8 @@ def leaky_relu(x: Array, slope: float) -> Array:
 @parallel_kernel
 def _leaky_relu_backward(dy, y, slope, dx):
     zero = y.dtype.type(0)
-    for chunk in prange((y.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, y.size)):
-            dx[i] = dy[i] if y[i] > zero else slope * dy[i]
+    for i in prange(y.size):
+        dx[i] = dy[i] if y[i] > zero else slope * dy[i]
 
 
 @np.errstate(over="ignore")
@@ -201,11 +213,14 @@ def leaky_relu_backward(dy: Array, y: Array, slope: float) -> Array:
 @parallel_kernel
 def _sigmoid(x, y):
     zero, one = x.dtype.type(0), x.dtype.type(1)
+    # In chunks, so that the work is cut at the same places for any number of threads: where the compiler has an
+    # exp for vectors and another one for what is left over, the two may round differently.
     for chunk in prange((x.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, x.size)):
+        xs, ys = x[chunk * CHUNK : (chunk + 1) * CHUNK], y[chunk * CHUNK : (chunk + 1) * CHUNK]
+        for i in range(len(xs)):
             # 1 / (1 + exp(-x)), written so that exp never sees a positive number and cannot overflow.
-            e = math.exp(-abs(x[i]))
-            y[i] = (one if x[i] >= zero else e) / (one + e)
+            e = math.exp(-abs(xs[i]))
+            ys[i] = (one if xs[i] >= zero else e) / (one + e)
 
 
 def sigmoid(x: Array) -> Array:
@@ -217,9 +232,8 @@ def sigmoid(x: Array) -> Array:
 @parallel_kernel
 def _sigmoid_backward(dy, y, dx):
     one = y.dtype.type(1)
-    for chunk in prange((y.size + CHUNK - 1) // CHUNK):
-        for i in range(chunk * CHUNK, min((chunk + 1) * CHUNK, y.size)):
-            dx[i] = dy[i] * y[i] * (one - y[i])
+    for i in prange(y.size):
+        dx[i] = dy[i] * y[i] * (one - y[i])
 
 
 @np.errstate(invalid="ignore")

@@ -18,11 +18,19 @@ def _suppress(x1, y1, x2, y2, iou_threshold, suppressed):
     for i in range(R):
         if suppressed[i]:
             continue
-        for j in range(i + 1, R):  # no branch inside: this loop runs in vector registers
-            width = max(zero, min(x2[i], x2[j]) - max(x1[i], x1[j]))
-            height = max(zero, min(y2[i], y2[j]) - max(y1[i], y1[j]))
+        left, top, right, bottom = x1[i], y1[i], x2[i], y2[i]
+        lefts, tops, rights, bottoms = (
+            x1[i + 1 :],
+            y1[i + 1 :],
+            x2[i + 1 :],
+            y2[i + 1 :],
+        )  # the boxes after it
+        areas, marks = area[i + 1 :], suppressed[i + 1 :]
+        for j in range(R - i - 1):  # counted from 0 and without a branch: this loop runs in vector registers
+            width = max(zero, min(right, rights[j]) - max(left, lefts[j]))
+            height = max(zero, min(bottom, bottoms[j]) - max(top, tops[j]))
             shared = width * height
-            suppressed[j] |= shared / (area[i] + area[j] - shared) > iou_threshold
+            marks[j] |= shared / (area[i] + areas[j] - shared) > iou_threshold
 
 
 @np.errstate(all="ignore")  # two boxes without area: 0 / 0 is NaN, which is not above any threshold
@@ -30,5 +38,5 @@ def nms(boxes: Array, scores: Array, *, iou_threshold: float) -> Array:
     order = np.argsort(-scores, kind="stable")  # (R,); stable: of equal scores the lower index first
     x1, y1, x2, y2 = np.ascontiguousarray(boxes[order].T)  # each (R,)
     suppressed = np.zeros(len(boxes), bool)  # (R,)
-    _suppress(x1, y1, x2, y2, iou_threshold, suppressed)
+    _suppress(x1, y1, x2, y2, np.float64(iou_threshold), suppressed)  # IoU as a float64 against float64
     return order[~suppressed].astype(np.int64)  # (kept,)

@@ -2,6 +2,9 @@
 
 No thread adds to a number that another adds to. The kernels write one loss a pixel, and partial sums one a
 task; NumPy adds these up in float64 and always in the same order.
+
+Rows of pixels are cut out first and counted from 0: an index that might be negative (Python's x[-1]) costs a test
+for every element and keeps the loop out of the vector registers.
 """
 
 import math
@@ -54,22 +57,26 @@ def _softmax_cross_entropy(logits, target, weights, ignored, probs, losses, peak
     for task in prange(N * tasks):
         n, start = task // tasks, task % tasks * PIXELS
         stop = min(start + PIXELS, P)
+        peaks, totals = peak[n, start:stop], total[n, start:stop]
         for c in range(C):
-            for i in range(start, stop):
-                peak[n, i] = logits[n, c, i] if logits[n, c, i] > peak[n, i] else peak[n, i]
+            zs = logits[n, c, start:stop]
+            for i in range(len(zs)):
+                peaks[i] = zs[i] if zs[i] > peaks[i] else peaks[i]
         for c in range(C):
-            for i in range(start, stop):
-                probs[n, c, i] = math.exp(logits[n, c, i] - peak[n, i])
-                total[n, i] += probs[n, c, i]
+            zs, ps = logits[n, c, start:stop], probs[n, c, start:stop]
+            for i in range(len(zs)):
+                ps[i] = math.exp(zs[i] - peaks[i])
+                totals[i] += ps[i]
+        for c in range(C):
+            ps = probs[n, c, start:stop]
+            for i in range(len(ps)):
+                ps[i] /= totals[i]
         for i in range(start, stop):
             if target[n, i] != ignored:
                 # -log p, but from the logits: p itself may have been rounded to 0
                 losses[n, i] = weights[n, i] * (
                     math.log(total[n, i]) - (logits[n, target[n, i], i] - peak[n, i])
                 )
-        for c in range(C):
-            for i in range(start, stop):
-                probs[n, c, i] /= total[n, i]
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what is too large becomes infinity, and inf - inf NaN
@@ -107,13 +114,15 @@ def _softmax_cross_entropy_backward(dloss, probs, target, weights, ignored, deno
     for task in prange(N * tasks):
         n, start = task // tasks, task % tasks * PIXELS
         stop = min(start + PIXELS, P)
+        labels, scales = target[n, start:stop], scale[n, start:stop]
         for i in range(start, stop):
             scale[n, i] = weights[n, i] / denominator * dloss[n, i]
         for c in range(C):
-            for i in range(start, stop):
-                one_hot = one if c == target[n, i] else zero
-                d = (probs[n, c, i] - one_hot) * scale[n, i]
-                dlogits[n, c, i] = zero if target[n, i] == ignored else d  # 0 even where d is NaN
+            ps, dzs = probs[n, c, start:stop], dlogits[n, c, start:stop]
+            for i in range(len(ps)):
+                one_hot = one if labels[i] == c else zero
+                d = (ps[i] - one_hot) * scales[i]
+                dzs[i] = zero if labels[i] == ignored else d  # 0 even where d is NaN
 
 
 @np.errstate(over="ignore", invalid="ignore")

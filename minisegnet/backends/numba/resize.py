@@ -99,15 +99,19 @@ def _resize_bilinear_backward(dx, dy, rows, row_weight, columns, column_weight):
 def resize_nearest(x: Array, size: Pair) -> Array:
     """Each output pixel copies one input pixel: ``floor(i * H / OH)``, in whole numbers."""
     y = np.empty((*x.shape[:2], *size), x.dtype)  # (N, C, OH, OW)
-    _resize_nearest(_planes(y), _planes(x))
+    _resize_nearest(_planes(y), _planes(x), _sources(x.shape[3], size[1]))
     return y
 
 
+def _sources(size: int, output_size: int) -> Array:
+    """Where each output position reads: divided once, not for every row."""
+    return np.arange(output_size, dtype=np.int64) * size // output_size  # (OW,)
+
+
 @parallel_kernel
-def _resize_nearest(y, x):
+def _resize_nearest(y, x, columns):
     P, OH, OW = y.shape
-    H, W = x.shape[1:]
-    columns = np.arange(OW) * W // OW  # (OW,): divided once, not for every row
+    H = x.shape[1]
     for task in prange(P * OH):  # one row of y each
         p, oh = task // OH, task % OH
         row = oh * H // OH
@@ -118,15 +122,14 @@ def _resize_nearest(y, x):
 def resize_nearest_backward(dy: Array, input_size: Pair) -> Array:
     """Each input pixel collects the gradients of its copies."""
     dx = np.zeros((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
-    _resize_nearest_backward(_planes(dx), _planes(dy))
+    _resize_nearest_backward(_planes(dx), _planes(dy), _sources(input_size[1], dy.shape[3]))
     return dx
 
 
 @parallel_kernel
-def _resize_nearest_backward(dx, dy):
+def _resize_nearest_backward(dx, dy, columns):
     P, OH, OW = dy.shape
-    H, W = dx.shape[1:]
-    columns = np.arange(OW) * W // OW  # (OW,): divided once, not for every row
+    H = dx.shape[1]
     for p in prange(P):
         for oh in range(OH):
             row = oh * H // OH

@@ -16,6 +16,7 @@ How much work a call is:
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -169,7 +170,7 @@ def conv2d(
     OH, OW = sizes.conv2d_size((H, W), kernel, stride=stride, padding=padding, dilation=dilation)
     x, dy = draw.normal(N, C, H, W), draw.normal(N, K, OH, OW)
     w, b = draw.normal(K, C // groups, kernel, kernel), draw.normal(K)
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     flops = conv2d_flops(dy.shape, w.shape)
     return Problem(
         forward=call("y", ops.conv2d, x, w, b, flops=flops, **options),
@@ -187,7 +188,7 @@ def conv_transpose2d(
     OH, OW = sizes.conv_transpose2d_size((H, W), kernel, stride=stride, padding=padding)
     x, dy = draw.normal(N, C, H, W), draw.normal(N, K, OH, OW)
     w, b = draw.normal(C, K, kernel, kernel), draw.normal(K)
-    options = {"stride": stride, "padding": padding}
+    options: dict[str, Any] = {"stride": stride, "padding": padding}
     flops = conv2d_flops(x.shape, w.shape)
     return Problem(
         forward=call("y", ops.conv_transpose2d, x, w, b, flops=flops, **options),
@@ -224,7 +225,7 @@ def max_pool2d(
     """Build a max pooling with indices."""
     OH, OW = sizes.pool2d_size((H, W), kernel, stride=stride, padding=padding)
     x, dy = draw.normal(N, C, H, W), draw.normal(N, C, OH, OW)
-    options = {"stride": stride, "padding": padding}
+    options: dict[str, Any] = {"stride": stride, "padding": padding}
     return Problem(
         forward=call("y indices", ops.max_pool2d, x, kernel, **options),
         backward=lambda y, indices: call("dx", ops.max_pool2d_backward, dy, indices, (H, W)),
@@ -309,7 +310,7 @@ def resize_bilinear(
     """Build an enlargement by linear interpolation."""
     size = (factor * H, factor * W)
     x, dy = draw.normal(N, C, H, W), draw.normal(N, C, *size)
-    corners = {"align_corners": align_corners}
+    corners: dict[str, Any] = {"align_corners": align_corners}
     return Problem(
         forward=call("y", ops.resize_bilinear, x, size, **corners),
         backward=lambda y: call("dx", ops.resize_bilinear_backward, dy, (H, W), **corners),
@@ -411,7 +412,7 @@ def roi_align(draw: Draw, N: int, C: int, H: int, W: int, R: int, bins: int) -> 
     """Build RoIAlign of R regions, with 2 x 2 samples in each bin."""
     x, dy = draw.normal(N, C, H, W), draw.normal(R, C, bins, bins)
     rois = draw.rois(R, N, H * STRIDE_OF_FEATURES, W * STRIDE_OF_FEATURES)
-    options = {"spatial_scale": 1 / STRIDE_OF_FEATURES, "sampling_ratio": 2, "aligned": True}
+    options: dict[str, Any] = {"spatial_scale": 1 / STRIDE_OF_FEATURES, "sampling_ratio": 2, "aligned": True}
     return Problem(
         forward=call("y", ops.roi_align, x, rois, bins, **options),
         backward=lambda y: call("dx", ops.roi_align_backward, dy, rois, x.shape, **options),
@@ -436,9 +437,7 @@ def nms(draw: Draw, boxes: int, iou_threshold: float) -> Problem:
 
 
 def _torchvision(name: str) -> Any:
-    import torchvision
-
-    return getattr(torchvision.ops, name)
+    return getattr(import_module("torchvision.ops"), name)  # optional, so imported where it is used
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -472,7 +471,7 @@ def softmax_cross_entropy(draw: Draw, N: int, C: int, H: int, W: int) -> Problem
     """Build the loss of a segmentation network, some pixels ignored."""
     logits, target = draw.normal(N, C, H, W), draw.labels(C, N, H, W, ignore_index=IGNORE)
     dloss = np.ones((), draw.dtype)
-    ignore = {"ignore_index": IGNORE}
+    ignore: dict[str, Any] = {"ignore_index": IGNORE}
     return Problem(
         forward=call("loss probs", ops.softmax_cross_entropy, logits, target, **ignore),
         backward=lambda loss, probs: call(
@@ -633,12 +632,14 @@ CASES = (
 )
 
 
-def select(names: Sequence[str] | None, *, quick: bool) -> tuple[Case, ...]:
-    """Choose cases: those of the named ops, or all; ``quick`` keeps a few, of every kind of op."""
+def select(names: Sequence[str] | None, scale: Scale = "full") -> tuple[Case, ...]:
+    """Choose cases: those of the named ops, or all; without names, ``quick`` has a few, of every kind of op."""
     known = {case.op for case in CASES}
     unknown = sorted(set(names or ()) - known)
     if unknown:
         raise ValueError(f"no benchmark of {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
-    if names:
-        return tuple(case for case in CASES if case.op in names)
-    return tuple(case for case in CASES if case.quick or not quick)
+    chosen = [case for case in CASES if case.op in (names or known)]
+    if scale == "quick" and not names:
+        chosen = [case for case in chosen if case.quick]
+    different = {repr((case.op, case.name, case.at(scale))): case for case in reversed(chosen)}
+    return tuple(reversed(different.values()))  # toy cases can be equal, where only their sizes differed

@@ -227,7 +227,9 @@ def interleaved_times(
     """
     calls = {}
     for runner in runners:  # this round warms up and shows how many calls make a measurable time
-        calls[runner.name] = min(math.ceil(SHORTEST_REPEAT / seconds_for(runner, direction, 1)), 100)
+        calls[runner.name] = min(
+            math.ceil(SHORTEST_REPEAT / max(seconds_for(runner, direction, 1), 1e-9)), 100
+        )
     times: dict[str, list[float]] = {runner.name: [] for runner in runners}
     start = perf_counter()
     for repeat in range(settings.repeats):
@@ -280,7 +282,7 @@ def measure(
     for direction in directions(problem):
         work = problem.forward if direction == "forward" else problem.backward(*saved)  # type: ignore[misc]
         moved = _agree_at_full_size(case, work.returns, runners, direction, settings)
-        row = {
+        row: dict[str, Any] = {
             "op": case.op,
             "case": case.name,
             "shape": list(_shape(problem)),

@@ -29,10 +29,13 @@ OTHER_COLOUR = "#009E73"
 
 def rate(row: Row, seconds: float) -> str:
     """Write what was computed, or moved, in a second."""
-    if row["flops"]:
-        return f"{three_digits(row['flops'] / seconds / 1e9)} GFLOP/s"
-    moved = row["bytes"] / seconds
-    return f"{three_digits(moved / 1e9)} GB/s" if moved > 1e8 else f"{three_digits(moved / 1e6)} MB/s"
+    amount, unit = (row["flops"], "FLOP/s") if row["flops"] else (row["bytes"], "B/s")
+    a_second = amount / seconds
+    return (
+        f"{three_digits(a_second / 1e9)} G{unit}"
+        if a_second > 1e8
+        else f"{three_digits(a_second / 1e6)} M{unit}"
+    )
 
 
 def three_digits(number: float) -> str:
@@ -92,7 +95,8 @@ def heading(record: Record) -> str:
         [
             f"{about['cpu']}, {about['cores']} cores, {about['system']}, Python {about['python']}; {versions}",
             f"threads: {threads}; {settings['dtype']}, {settings['scale']} size, up to {settings['repeats']} "
-            f"interleaved repeats; {record['date']}",
+            f"interleaved repeats; {record['date']}; "
+            f"load of the machine at the start: {about['load']} (numbers from a busy machine mean little)",
             f"speed: {record['baseline']}'s median time over this one's; above 1 is faster",
             "first call: what it takes longer than a second one (compiling, or loading what is compiled)",
             f"memory: {record['memory']}",

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from time import perf_counter
 from typing import Any
 
@@ -16,15 +17,15 @@ CPU_BACKENDS = ("numpy", "numba")
 
 def ops(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Measure, print while measuring, and write the record; return the exit status."""
+    scale: cases.Scale = "toy" if options.reference_toy else "quick" if options.quick else "full"
     try:
-        chosen = cases.select(options.ops, quick=options.quick)
+        chosen = cases.select(options.ops, scale)
         backends = choose_backends(options.backends)
     except ValueError as error:
         print(f"error: {error}")
         return 2
     if options.reference_toy:
         backends.insert(0, "reference")
-    scale: cases.Scale = "toy" if options.reference_toy else "quick" if options.quick else "full"
     settings = measure.Settings(dtype=options.dtype, scale=scale, repeats=options.repeats)
     torch = None if options.no_torch else measure.torch_peer(options.threads)
     start = perf_counter()
@@ -91,8 +92,7 @@ def measure_ops(
 
 def set_numba_threads(threads: int) -> None:
     """Give Numba its threads (it can't have more than it was started with)."""
-    import numba
-
+    numba: Any = import_module("numba")
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
 
 
@@ -100,8 +100,7 @@ def actual_threads(names: Sequence[str], torch: measure.TorchPeer | None) -> dic
     """Ask the libraries how many threads they have."""
     found: dict[str, Any] = {"BLAS variable": os.environ.get("OPENBLAS_NUM_THREADS", "not set")}
     if "numba" in names:
-        import numba
-
+        numba: Any = import_module("numba")
         found["numba"] = numba.get_num_threads()
         with suppress(ValueError):  # unknown where nothing ran in parallel, as with NUMBA_DISABLE_JIT
             found["numba layer"] = numba.threading_layer()

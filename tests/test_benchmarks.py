@@ -40,14 +40,16 @@ def test_every_op_with_a_backward_is_measured():
 
 
 def test_quick_keeps_several_kinds_of_op():
-    quick = cases.select(None, quick=True)
+    quick = cases.select(None, "quick")
     assert 5 <= len(quick) < len(cases.CASES)
-    assert {case.op for case in cases.select(["relu", "nms"], quick=True)} == {"relu", "nms"}
+    assert {case.op for case in cases.select(["relu", "nms"], "quick")} == {"relu", "nms"}
+    assert cases.select(None) == cases.CASES
+    assert [case.name for case in cases.select(["batch_norm"], "toy")] == ["training", "evaluation"]
 
 
 def test_an_unknown_op_is_named():
     with pytest.raises(ValueError, match=r"no benchmark of conv3d; there are: .*conv2d"):
-        cases.select(["conv3d"], quick=False)
+        cases.select(["conv3d"])
 
 
 @pytest.mark.parametrize("case", cases.CASES, ids=lambda case: f"{case.op}-{case.name}")

@@ -124,6 +124,7 @@ VALUE_ERRORS: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
     ("softmax_cross_entropy", (X, LABELS + 3), {}, r"labels outside 0\.\.2: 3 \(60 times\).*ignore_index"),
     ("softmax_cross_entropy", (X, LABELS - 1), {}, r"-1 \(60 times\)"),
     ("softmax_cross_entropy", (X, LABELS + 255), {"ignore_index": 254}, r"255 \(60 times\)"),
+    ("softmax_cross_entropy", (X, LABELS), {"ignore_index": 2**70}, "expected a label such as 255"),
     ("softmax_cross_entropy", (X, LABELS[:, :4]), {}, r"target has shape \(2, 4, 6\); expected \(2, 5, 6\)"),
     ("softmax_cross_entropy", (X, LABELS), {"weight": np.ones(4)}, "one weight for each class"),
     ("softmax_cross_entropy", (X, LABELS), {"weight": -C3}, "weights of at least 0"),

@@ -21,7 +21,7 @@ COMMANDS = {
 
 EXAMPLES = """\
 examples:
-  minisegnet demo                   see what this is: a picture and a table, in under a minute
+  minisegnet demo                   see what this is: a picture and a table
   minisegnet doctor                 check the installation
   minisegnet demo --help            what a command can do
 

@@ -134,18 +134,26 @@ def _run_backend(backend: str, picture: "Picture") -> BackendRun:
     results: dict[str, Measured] = {}
     with ops.use_backend(backend), _compilations(backend) as compilations:
         announced = False
-        for case in cases(part):
+        todo = cases(part)
+        for number, case in enumerate(todo, start=1):
+            _progress(f"{backend:<10} {number} of {len(todo)}: {case.op}")
             results[case.op] = measure(case, repeats=0 if slow else REPEATS)
             if compilations and not announced:
                 announced = True
-                print(
-                    f"{backend:<10} compiles its kernels; the next start finds them on disk ...", flush=True
-                )
+                _progress("")
+                print(f"{backend:<10} compiles its kernels; later starts find them on disk ...", flush=True)
+    _progress("")
     H, W = part.labels.shape
     seconds = time.perf_counter() - start
     where = f" on {H} x {W} pixels from the middle: it is plain loops" if slow else ""
     print(f"{backend:<10} {len(results)} ops in {seconds:.1f} s{where}", flush=True)
     return BackendRun(backend, (H, W), results, seconds)
+
+
+def _progress(text: str) -> None:
+    """Show on a terminal what is being done now, in a line that the next one replaces; empty text clears it."""
+    if sys.stderr.isatty():
+        print(f"\r{text:<50}\r", end="", file=sys.stderr, flush=True)
 
 
 @contextmanager

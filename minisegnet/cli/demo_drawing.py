@@ -129,7 +129,7 @@ def _look(picture: Picture, results: Results) -> list[Panel]:
         _labels(axes, picture.labels)
         axes.legend(
             handles=[Patch(color=c, label=name) for c, name in zip(CLASS_COLOURS, CLASSES, strict=True)],
-            loc="upper left", bbox_to_anchor=(-0.03, -0.01), ncols=4, fontsize=8.3, frameon=False,
+            loc="upper left", bbox_to_anchor=(-0.03, -0.01), ncols=4, fontsize=8, frameon=False,
             handlelength=0.8, handletextpad=0.3, columnspacing=0.6, labelcolor=QUIET,
         )  # fmt: skip
 

@@ -213,4 +213,4 @@ def to_backend(array: Array) -> Array:
 
 def to_numpy(array: Array) -> Array:
     """Return the array as a NumPy array; one that lies on the GPU is copied."""
-    return array.get() if is_cupy(array) else np.asarray(array)  # type: ignore[attr-defined,no-any-return]
+    return array.get() if is_cupy(array) else np.asarray(array)  # type: ignore[attr-defined]

@@ -34,7 +34,12 @@ def _dloss(value: Any, target: Array, logits: Array, reduction: str, op: str) ->
 
 
 def _ignore_index(value: Any, op: str) -> int | None:
-    return None if value is None else checks.integer(value, "ignore_index", op)
+    if value is None:
+        return None
+    index = checks.integer(value, "ignore_index", op)
+    if abs(index) >= 2**31:
+        raise ValueError(f"{op}: ignore_index is {index}; expected a label such as 255 or -100")
+    return index
 
 
 def _labels(target: Any, logits: Array, ignore_index: int | None, op: str) -> Array:

@@ -1,13 +1,10 @@
 """Non-maximum suppression, compiled. One box after the other, so there is nothing to run in parallel."""
 
 import numpy as np
-from numba import njit
 
 from minisegnet.arrays import Array
 
-# Unlike `helper`, without fused multiply-adds: they round differently, and a threshold turns the last bit
-# into a yes or a no.
-exact = njit(cache=True, nogil=True, error_model="numpy")
+from .launch import exact
 
 
 @exact
@@ -19,12 +16,9 @@ def _suppress(x1, y1, x2, y2, iou_threshold, suppressed):
         if suppressed[i]:
             continue
         left, top, right, bottom = x1[i], y1[i], x2[i], y2[i]
-        lefts, tops, rights, bottoms = (
-            x1[i + 1 :],
-            y1[i + 1 :],
-            x2[i + 1 :],
-            y2[i + 1 :],
-        )  # the boxes after it
+        # The boxes after it.
+        lefts, tops = x1[i + 1 :], y1[i + 1 :]
+        rights, bottoms = x2[i + 1 :], y2[i + 1 :]
         areas, marks = area[i + 1 :], suppressed[i + 1 :]
         for j in range(R - i - 1):  # counted from 0 and without a branch: this loop runs in vector registers
             width = max(zero, min(right, rights[j]) - max(left, lefts[j]))

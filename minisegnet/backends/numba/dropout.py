@@ -16,10 +16,8 @@ from .launch import helper, parallel_kernel
 # uint64 with a signed integer in float64.
 MULTIPLY_0, MULTIPLY_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 KEY_STEP_0, KEY_STEP_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
-MASK, HALF = (
-    np.uint64(0xFFFFFFFF),
-    np.uint64(32),
-)  # the lower 32 bits, and the shift that brings the upper down
+MASK = np.uint64(0xFFFFFFFF)  # the lower 32 bits
+HALF = np.uint64(32)  # the shift that brings the upper 32 bits down
 BLOCKS = 1 << 12  # blocks of four elements in one task
 
 

@@ -1,9 +1,9 @@
 """How Python functions become compiled kernels here, and how they are started safely.
 
-Two decorators. ``parallel_kernel`` compiles a function whose outer loop is a ``prange``: its iterations
-run on all cores. ``helper`` compiles a small function that kernels call. Both keep the compiled code on
-disk, so that the second start of a program compiles nothing, and both let other Python threads run
-meanwhile (``nogil``).
+Three decorators. ``parallel_kernel`` compiles a function whose outer loop is a ``prange``: its iterations
+run on all cores. ``helper`` compiles a small function that kernels call, ``exact`` one whose last bit matters.
+All keep the compiled code on disk, so that the second start of a program compiles nothing, and let other
+Python threads run meanwhile (``nogil``).
 
 Of the compiler's liberties with floating point we take only two. ``contract`` may turn ``a * b + c`` into one
 fused instruction. ``reassoc`` may sum in another order, which is what lets a sum run in vector registers;
@@ -28,18 +28,24 @@ _one_at_a_time = threading.Lock()
 _layer_is_safe = False
 
 
-def _options(reassociate: bool) -> dict[str, Any]:
-    return {
-        "cache": True,
-        "nogil": True,
-        "error_model": "numpy",  # a division by zero gives inf or NaN as in NumPy, and loops can be vectorised
-        "fastmath": {"contract", "reassoc"} if reassociate else {"contract"},
-    }
+OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",  # a division by zero gives inf or NaN as in NumPy, and loops can be vectorised
+}
 
 
 def helper(function: Callable[..., Any]) -> Any:
     """Compile a small function that kernels call."""
-    return njit(**_options(reassociate=False))(function)
+    return njit(fastmath={"contract"}, **OPTIONS)(function)
+
+
+def exact(function: Callable[..., Any]) -> Any:
+    """Compile a small function without fused multiply-adds, because they round differently.
+
+    It shows where a comparison or a rounding down turns the last bit into a yes or a no, or into another pixel.
+    """
+    return njit(**OPTIONS)(function)
 
 
 def parallel_kernel(function: Callable[..., Any] | None = None, *, reassociate: bool = False) -> Any:
@@ -51,9 +57,12 @@ def parallel_kernel(function: Callable[..., Any] | None = None, *, reassociate: 
     """
     if function is None:
         return lambda f: parallel_kernel(f, reassociate=reassociate)
-    compiled = njit(parallel=True, **_options(reassociate))(function)
-    if config.DISABLE_JIT:  # plain Python: nothing runs in parallel, nothing to guard
-        return compiled
+    if (
+        config.DISABLE_JIT
+    ):  # plain Python: nothing runs in parallel; NaN and infinity are no news, as when compiled
+        return np.errstate(all="ignore")(function)
+    liberties = {"contract", "reassoc"} if reassociate else {"contract"}
+    compiled = njit(parallel=True, fastmath=liberties, **OPTIONS)(function)
 
     @wraps(function)
     def start(*args: Any) -> Any:

@@ -22,9 +22,7 @@ def linear(x: Array, w: Array, b: Array | None) -> Array:
 def _linear(y, x, w, b):
     M, OUTPUTS = y.shape
     zero = x.dtype.type(0)
-    for task in prange(
-        OUTPUTS * M
-    ):  # one value each, and a row of w serves M of them while it is in the cache
+    for task in prange(OUTPUTS * M):  # one value each; a row of w serves M of them while it is in the cache
         o, m = task // M, task % M
         weights, values = w[o], x[m]
         total = zero

@@ -63,9 +63,8 @@ def _max_pool2d(y, indices, x, kernel_size, stride, padding, dilation):
                         values = x[p, row, begin:end:sw]
                         for t in range(values.size):
                             value = values[t]
-                            if (
-                                where[t] < 0 or value > best[t] or value != value
-                            ):  # only NaN differs from itself
+                            # Only NaN differs from itself.
+                            if where[t] < 0 or value > best[t] or value != value:
                                 best[t], where[t] = value, row * W + begin + t * sw
 
 

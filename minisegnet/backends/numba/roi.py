@@ -8,16 +8,12 @@ channel): regions that overlap write to the same pixels, so that one thread does
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from minisegnet.arrays import Array
 from minisegnet.sizes import Pair
 
-from .launch import helper, parallel_kernel
-
-# Unlike `helper`, without fused multiply-adds: they round differently, and rounding a coordinate down to a pixel
-# shows the last bit.
-exact = njit(cache=True, nogil=True, error_model="numpy")
+from .launch import exact, helper, parallel_kernel
 
 # ---------------------------------------------------------------------------------------------------------
 # RoI pooling: corners rounded to whole pixels, the maximum of each bin

@@ -8,6 +8,18 @@ def _shift(x, axis):
     return x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
 
 
+def keep_where(mask, values):
+    """`np.where(mask, values, 0)`, but several times faster where the mask is irregular.
+
+    `np.where` branches at every element. A product does not, but as a float product `inf * 0` is NaN. So the
+    bits are multiplied, as integers: by 1 they stay what they are, and no bits set is 0.0.
+    """
+    kept = np.empty_like(values)
+    bits = f"i{values.itemsize}"
+    np.multiply(values.view(bits), mask, out=kept.view(bits))
+    return kept
+
+
 @np.errstate(over="ignore", invalid="ignore")
 def softmax(x, *, axis):
     y = np.exp(_shift(x, axis))
@@ -39,7 +51,7 @@ def relu(x):
 
 @np.errstate(invalid="ignore")
 def relu_backward(dy, y):
-    return np.where(y <= 0, dy.dtype.type(0), dy)
+    return keep_where(~(y <= 0), dy)
 
 
 @np.errstate(over="ignore", invalid="ignore")

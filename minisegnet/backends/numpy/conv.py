@@ -110,10 +110,8 @@ def _spread_by_taps(dy, w, size, stride, padding, dilation, groups):
     """Add to the map, for each tap, the product of that tap's weights with the whole of dy (col2im)."""
     (N, K, OH, OW), (_, CG, KH, KW), (H, W), (ph, pw) = dy.shape, w.shape, size, padding
     C = CG * groups
-    taps = w.reshape(groups, K // groups, CG, KH, KW).transpose(
-        3, 4, 0, 2, 1
-    )  # (KH, KW, groups, CG, K/groups)
-    taps = np.ascontiguousarray(taps)
+    taps = w.reshape(groups, K // groups, CG, KH, KW).transpose(3, 4, 0, 2, 1)
+    taps = np.ascontiguousarray(taps)  # (KH, KW, groups, C/groups, K/groups)
     dy = dy.reshape(N, groups, K // groups, OH * OW)  # (N, groups, K/groups, pixels)
     dx = np.empty((N, C, H, W), dy.dtype)
     for n in range(N):

@@ -6,6 +6,8 @@ blocks can be computed at once, here as arrays, and every backend gets the same 
 
 import numpy as np
 
+from .activation import keep_where
+
 WORD = 0xFFFFFFFF  # 32 bits
 CHUNK = 2**14  # blocks at a time: the arrays of a chunk fit in the cache
 
@@ -54,4 +56,4 @@ def dropout(x, p, *, key):
 @np.errstate(over="ignore", invalid="ignore")
 def dropout_backward(dy, mask, p):
     scale = 1.0 / (1.0 - p) if p < 1 else 0.0  # what is kept makes up for what is dropped
-    return np.where(mask, dy * scale, dy.dtype.type(0))
+    return keep_where(mask, np.multiply(dy, scale, out=np.empty_like(dy)))

@@ -1,7 +1,7 @@
 """Pooling and unpooling.
 
 A loop over pixels would be slow, a loop over the taps of a window is not: tap (i, j) of all windows at once is
-one strided slice of x. So every pooling here is a short loop over taps, each step on the whole batch.
+one strided slice of x. So every pooling here is a short loop over taps, each step on whole images.
 Sums are separable: first down the columns, then along the rows, which takes KH + KW steps instead of KH * KW.
 """
 
@@ -37,11 +37,14 @@ def max_pool2d(x, kernel_size, *, stride, padding, dilation, ceil_mode):
         to_rows, from_rows = _tap_slices(i * dilation[0] - padding[0], H, OH, stride[0])
         for j in range(KW):
             to_cols, from_cols = _tap_slices(j * dilation[1] - padding[1], W, OW, stride[1])
-            value = x[:, :, from_rows, from_cols]  # tap (i, j) of all windows that have it inside the map
-            best = y[:, :, to_rows, to_cols]
-            better = (value > best) | (value != value)  # the first maximum stays; a NaN always wins
-            np.copyto(best, value, where=better)
-            np.copyto(indices[:, :, to_rows, to_cols], positions[from_rows, from_cols], where=better)
+            for n in range(N):  # the images one by one, because a step on one of them stays in the cache
+                value = x[n, :, from_rows, from_cols]  # tap (i, j) of all windows that have it inside the map
+                best = y[n, :, to_rows, to_cols]
+                index = indices[n, :, to_rows, to_cols]
+                better = (value > best) | (value != value)  # the first maximum stays; a NaN always wins
+                np.maximum(best, value, out=best)  # and np.maximum never lets go of a NaN
+                # index = where(better, position, index), but without a branch for every element
+                index += (positions[from_rows, from_cols] - index) * better
     return y, indices
 
 

@@ -65,15 +65,15 @@ def roi_pool_backward(dy, argmax, rois, input_shape):
 @np.errstate(over="ignore", invalid="ignore")
 def roi_align(x, rois, output_size, *, spatial_scale, sampling_ratio, aligned):
     (_, C, H, W), R, (OH, OW) = x.shape, rois.shape[0], output_size
-    y = np.zeros((R, C, OH, OW), x.dtype)
+    y = np.empty((R, C, OH, OW), x.dtype)
     for r in range(R):
         image = x[int(rois[r, 0])]  # (C, H, W)
         _, x1, y1, x2, y2 = rois[r]
         rows = _bin_weights(y1, y2, OH, H, spatial_scale, sampling_ratio, aligned)
         cols = _bin_weights(x1, x2, OW, W, spatial_scale, sampling_ratio, aligned)
+        span, cols = _span(cols)
         for i, (row, row_weight) in enumerate(rows):
-            strip = np.matmul(row_weight, image[:, row].swapaxes(0, 1).reshape(len(row), C * W))
-            strip = strip.reshape(C, W)  # (C, W): the bin's rows, averaged
+            strip = np.matmul(row_weight, image[:, row, span])  # (C, width of the roi): the bin's rows as one
             for j, (col, col_weight) in enumerate(cols):
                 y[r, :, i, j] = np.matmul(strip[:, col], col_weight)
     return y
@@ -88,11 +88,12 @@ def roi_align_backward(dy, rois, input_shape, *, spatial_scale, sampling_ratio, 
         _, x1, y1, x2, y2 = rois[r]
         rows = _bin_weights(y1, y2, OH, H, spatial_scale, sampling_ratio, aligned)
         cols = _bin_weights(x1, x2, OW, W, spatial_scale, sampling_ratio, aligned)
+        span, cols = _span(cols)
         for i, (row, row_weight) in enumerate(rows):
-            strip = np.zeros((C, W), dy.dtype)
+            strip = np.zeros((C, span.stop - span.start), dy.dtype)
             for j, (col, col_weight) in enumerate(cols):
                 strip[:, col] += dy[r, :, i, j, None] * col_weight  # a bin's columns are all different,
-            image[:, row] += strip[:, None, :] * row_weight[:, None]  # and so are its rows: += is right
+            image[:, row, span] += strip[:, None, :] * row_weight[:, None]  # and so are its rows: += is right
     return dx
 
 
@@ -113,6 +114,15 @@ def _bin_weights(first, last, bins, size, spatial_scale, sampling_ratio, aligned
         position = begin + (t + dtype.type(0.5)) * length / dtype.type(max(grid, 1))
         result.append(_interpolation_weights(position, size, max(grid, 1)))
     return result
+
+
+def _span(cols):
+    """The columns from the first to the last that any bin touches, and each bin's columns counted from there."""
+    touched = np.concatenate([col for col, _ in cols])
+    if touched.size == 0:
+        return slice(0, 0), cols
+    first = int(touched.min())
+    return slice(first, int(touched.max()) + 1), [(col - first, weight) for col, weight in cols]
 
 
 def _steps_near_map(begin, length, grid, size):

@@ -33,18 +33,14 @@ def max_pool2d(
         for c in range(C):
             for oh in range(OH):
                 for ow in range(OW):
-                    best, where = (
-                        -np.inf,
-                        -1,
-                    )  # -1: nothing seen yet; the first pixel counts even if it is -inf
+                    best, where = -np.inf, -1  # nothing seen yet; the first pixel counts even if it is -inf
                     for i in range(KH):
                         for j in range(KW):
                             row, column = oh * sh - ph + i * dh, ow * sw - pw + j * dw
                             if 0 <= row < H and 0 <= column < W:
                                 value = x[n, c, row, column]
-                                if (
-                                    where < 0 or value > best or value != value
-                                ):  # only NaN differs from itself
+                                # Only NaN differs from itself.
+                                if where < 0 or value > best or value != value:
                                     best, where = value, row * W + column
                     y[n, c, oh, ow], indices[n, c, oh, ow] = best, where
     return y, indices

@@ -84,11 +84,11 @@ VALUE_ERRORS: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
     ("roi_pool", (X, ROIS[:, 1:], 2), {}, r"expected \(R, 5\)"),
     (
         "roi_pool",
-        (X, [*ROIS, 2, 0, 0, 0, 0], 2),
+        (X, np.add(ROIS, [2, 0, 0, 0, 0]), 2),
         {},
         "2 rois have a batch index that is no whole number from 0 to 1",
     ),
-    ("roi_pool", (X, [*ROIS, 0.5, 0, 0, 0, 0], 2), {}, r"batch index .*0\.5"),
+    ("roi_pool", (X, np.add(ROIS, [0.5, 0, 0, 0, 0]), 2), {}, r"batch index .*0\.5"),
     ("roi_pool", (X, with_value(ROIS, np.nan), 2), {}, "NaN, infinite or beyond"),
     ("roi_pool", (X, with_value(ROIS, 1e300), 2), {}, "beyond 2"),
     ("roi_pool", (X, ROIS, 2), {"spatial_scale": 0.0}, "positive number"),

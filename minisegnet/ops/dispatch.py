@@ -88,7 +88,12 @@ def selected_backend() -> Backend:
 
 
 def current_backend() -> str:
-    """Name the backend that NumPy arrays go to now."""
+    """Name the backend that NumPy arrays go to now.
+
+    >>> with use_backend("numpy"):
+    ...     current_backend()
+    'numpy'
+    """
     backend = selected_backend()
     return backend if isinstance(backend, str) else backend.__name__
 

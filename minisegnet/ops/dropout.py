@@ -46,7 +46,7 @@ def dropout(x: Array, p: float, *, key: Sequence[int]) -> tuple[Array, Array]:
     >>> import numpy as np
     >>> y, mask = dropout(np.ones(8), 0.5, key=(0, 0, 0))
     >>> y
-    array([0., 2., 2., 2., 2., 2., 0., 0.])
+    array([0., 2., 2., 2., 2., 0., 2., 0.])
     """
     op = "dropout"
     x = checks.floats(x, "x", op)

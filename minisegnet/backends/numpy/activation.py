@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from minisegnet.arrays import Array
+
 
 def _shift(x, axis):
     """Subtract the maximum, which changes no softmax, so that no exponential exceeds 1."""
@@ -21,55 +23,55 @@ def keep_where(mask, values):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def softmax(x, *, axis):
+def softmax(x: Array, *, axis: int) -> Array:
     y = np.exp(_shift(x, axis))
     y /= y.sum(axis=axis, keepdims=True)
     return y
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def softmax_backward(dy, y, *, axis):
+def softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
     return y * (dy - (dy * y).sum(axis=axis, keepdims=True))
 
 
 @np.errstate(divide="ignore", over="ignore", invalid="ignore")
-def log_softmax(x, *, axis):
+def log_softmax(x: Array, *, axis: int) -> Array:
     y = _shift(x, axis)
     y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
     return y
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def log_softmax_backward(dy, y, *, axis):
+def log_softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
     return dy - np.exp(y) * dy.sum(axis=axis, keepdims=True)
 
 
 @np.errstate(invalid="ignore")
-def relu(x):
+def relu(x: Array) -> Array:
     return np.maximum(x, 0, out=np.empty_like(x))  # keeps a NaN, which `where(x > 0, x, 0)` would hide
 
 
 @np.errstate(invalid="ignore")
-def relu_backward(dy, y):
+def relu_backward(dy: Array, y: Array) -> Array:
     return keep_where(~(y <= 0), dy)
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def leaky_relu(x, slope):
+def leaky_relu(x: Array, slope: float) -> Array:
     return np.where(x > 0, x, float(slope) * x)
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def leaky_relu_backward(dy, y, slope):
+def leaky_relu_backward(dy: Array, y: Array, slope: float) -> Array:
     return np.where(y > 0, dy, float(slope) * dy)
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def sigmoid(x):
+def sigmoid(x: Array) -> Array:
     small = np.exp(-np.abs(x))  # in 0..1: never an overflow, on neither side
     return np.divide(np.where(x >= 0, x.dtype.type(1), small), 1 + small, out=np.empty_like(x))
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def sigmoid_backward(dy, y):
+def sigmoid_backward(dy: Array, y: Array) -> Array:
     return np.multiply(dy * y, 1 - y, out=np.empty_like(dy))

@@ -1,15 +1,18 @@
 """Joining, adding, cutting and padding. Everything here is slices and copies."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from minisegnet.sizes import crop2d_start
+from minisegnet.arrays import Array
+from minisegnet.sizes import Pair, crop2d_start
 
 
-def concat(arrays, *, axis):
+def concat(arrays: Sequence[Array], *, axis: int) -> Array:
     return np.concatenate(arrays, axis=axis)
 
 
-def concat_backward(dy, sizes, *, axis):
+def concat_backward(dy: Array, sizes: Sequence[int], *, axis: int) -> list[Array]:
     parts, start = [], 0
     for length in sizes:
         part = (slice(None),) * axis + (slice(start, start + length),)
@@ -19,20 +22,20 @@ def concat_backward(dy, sizes, *, axis):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def add(a, b):
+def add(a: Array, b: Array) -> Array:
     return np.add(a, b, out=np.empty_like(a))  # `out` keeps a 0-d array an array
 
 
-def add_backward(dy):
+def add_backward(dy: Array) -> tuple[Array, Array]:
     return dy.copy(), dy.copy()
 
 
-def crop2d(x, size):
+def crop2d(x: Array, size: Pair) -> Array:
     (h, w), (top, left) = size, crop2d_start(x.shape[2:], size)
     return x[:, :, top : top + h, left : left + w].copy()  # (N, C, h, w)
 
 
-def crop2d_backward(dy, input_size):
+def crop2d_backward(dy: Array, input_size: Pair) -> Array:
     (N, C, h, w), (H, W) = dy.shape, input_size
     top, left = crop2d_start((H, W), (h, w))
     dx = np.zeros((N, C, H, W), dy.dtype)
@@ -40,7 +43,7 @@ def crop2d_backward(dy, input_size):
     return dx
 
 
-def pad2d(x, padding, *, mode):
+def pad2d(x: Array, padding: Pair, *, mode: str) -> Array:
     (N, C, H, W), (ph, pw) = x.shape, padding
     y = np.zeros((N, C, H + 2 * ph, W + 2 * pw), x.dtype)
     y[:, :, ph : ph + H, pw : pw + W] = x
@@ -54,7 +57,7 @@ def pad2d(x, padding, *, mode):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def pad2d_backward(dy, padding, *, mode):
+def pad2d_backward(dy: Array, padding: Pair, *, mode: str) -> Array:
     ph, pw = padding
     H, W = dy.shape[2] - 2 * ph, dy.shape[3] - 2 * pw
     if mode == "reflect":

@@ -12,13 +12,16 @@ memory. They are built a block of output rows at a time instead, and each block 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from minisegnet.sizes import conv2d_size, conv_transpose2d_size
+from minisegnet.arrays import Array
+from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 
 BLOCK_BYTES = 2 * 2**20  # of columns at a time: about what a core's cache holds
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def conv2d(x, w, b, *, stride, padding, dilation, groups):
+def conv2d(
+    x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
     size = conv2d_size(x.shape[2:], w.shape[2:], stride=stride, padding=padding, dilation=dilation)
     y = _correlate(x, w, size, stride, padding, dilation, groups)  # (N, K, OH, OW)
     if b is not None:
@@ -27,7 +30,9 @@ def conv2d(x, w, b, *, stride, padding, dilation, groups):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def conv2d_backward(dy, x, w, *, stride, padding, dilation, groups, need_dx):
+def conv2d_backward(
+    dy: Array, x: Array, w: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int, need_dx: bool
+) -> tuple[Array | None, Array, Array]:
     dx = _spread(dy, w, x.shape[2:], stride, padding, dilation, groups) if need_dx else None  # (N, C, H, W)
     dw = _weight_gradient(dy, x, w.shape, stride, padding, dilation, groups)  # (K, C/groups, KH, KW)
     return dx, dw, dy.sum(axis=(0, 2, 3))
@@ -38,7 +43,17 @@ def conv2d_backward(dy, x, w, *, stride, padding, dilation, groups, need_dx):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def conv_transpose2d(x, w, b, *, stride, padding, output_padding, dilation, groups):
+def conv_transpose2d(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    *,
+    stride: Pair,
+    padding: Pair,
+    output_padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Array:
     size = conv_transpose2d_size(
         x.shape[2:],
         w.shape[2:],
@@ -54,7 +69,17 @@ def conv_transpose2d(x, w, b, *, stride, padding, output_padding, dilation, grou
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def conv_transpose2d_backward(dy, x, w, *, stride, padding, output_padding, dilation, groups):
+def conv_transpose2d_backward(
+    dy: Array,
+    x: Array,
+    w: Array,
+    *,
+    stride: Pair,
+    padding: Pair,
+    output_padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> tuple[Array, Array, Array]:
     dx = _correlate(dy, w, x.shape[2:], stride, padding, dilation, groups)  # (N, C, H, W)
     dw = _weight_gradient(x, dy, w.shape, stride, padding, dilation, groups)  # (C, K/groups, KH, KW)
     return dx, dw, dy.sum(axis=(0, 2, 3))

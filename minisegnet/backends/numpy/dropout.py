@@ -6,6 +6,8 @@ blocks can be computed at once, here as arrays, and every backend gets the same 
 
 import numpy as np
 
+from minisegnet.arrays import Array
+
 from .activation import keep_where
 
 WORD = 0xFFFFFFFF  # 32 bits
@@ -41,7 +43,7 @@ def _random_words(first, stop, key):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def dropout(x, p, *, key):
+def dropout(x: Array, p: float, *, key: tuple[int, int, int]) -> tuple[Array, Array]:
     threshold = np.uint64(round(p * 2**32))  # p = 1 gives 2**32, which no 32-bit word reaches
     mask = np.empty(x.size, bool)
     blocks = (x.size + 3) // 4
@@ -54,6 +56,6 @@ def dropout(x, p, *, key):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def dropout_backward(dy, mask, p):
+def dropout_backward(dy: Array, mask: Array, p: float) -> Array:
     scale = 1.0 / (1.0 - p) if p < 1 else 0.0  # what is kept makes up for what is dropped
     return keep_where(mask, np.multiply(dy, scale, out=np.empty_like(dy)))

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from minisegnet.arrays import Array
+
 
 @np.errstate(over="ignore", invalid="ignore")
-def linear(x, w, b):
+def linear(x: Array, w: Array, b: Array | None) -> Array:
     y = np.matmul(x, w.T)  # (M, out)
     if b is not None:
         y += b
@@ -12,7 +14,7 @@ def linear(x, w, b):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def linear_backward(dy, x, w):
+def linear_backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
     dx = np.matmul(dy, w)  # (M, in)
     dw = np.matmul(dy.T, x)  # (out, in)
     return dx, dw, dy.sum(axis=0, dtype=np.float64).astype(dy.dtype)

@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+from minisegnet.arrays import Array
+
 
 def _reduce(losses, denominator, reduction):
     """Sum or mean in float64, as a 0-d array; the mean over pixels that weigh nothing is 0."""
@@ -54,7 +56,15 @@ def _labels(target, ignore_index):
 
 
 @np.errstate(divide="ignore", over="ignore", invalid="ignore")
-def softmax_cross_entropy(logits, target, *, weight, pixel_weight, ignore_index, reduction):
+def softmax_cross_entropy(
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None,
+    pixel_weight: Array | None,
+    ignore_index: int | None,
+    reduction: str,
+) -> tuple[Array, Array]:
     N, C = logits.shape[:2]
     labels, ignored = _labels(target, ignore_index)  # (N, M)
     weights, denominator = _class_weights(labels, ignored, weight, pixel_weight, logits.dtype)
@@ -71,7 +81,16 @@ def softmax_cross_entropy(logits, target, *, weight, pixel_weight, ignore_index,
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def softmax_cross_entropy_backward(dloss, probs, target, *, weight, pixel_weight, ignore_index, reduction):
+def softmax_cross_entropy_backward(
+    dloss: Array,
+    probs: Array,
+    target: Array,
+    *,
+    weight: Array | None,
+    pixel_weight: Array | None,
+    ignore_index: int | None,
+    reduction: str,
+) -> Array:
     N, C = probs.shape[:2]
     labels, ignored = _labels(target, ignore_index)  # (N, M)
     weights, denominator = _class_weights(labels, ignored, weight, pixel_weight, probs.dtype)
@@ -103,7 +122,15 @@ def _element_weights(logits, target, weight, pixel_weight, ignore_index):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def bce_with_logits(logits, target, *, weight, pixel_weight, ignore_index, reduction):
+def bce_with_logits(
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None,
+    pixel_weight: Array | None,
+    ignore_index: float | None,
+    reduction: str,
+) -> Array:
     weights, ignored, count = _element_weights(logits, target, weight, pixel_weight, ignore_index)
     # log(1 + exp(z)) - z*t, written so that only exponentials of negative numbers are taken.
     losses = np.log1p(np.exp(-np.abs(logits)))
@@ -113,7 +140,16 @@ def bce_with_logits(logits, target, *, weight, pixel_weight, ignore_index, reduc
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def bce_with_logits_backward(dloss, logits, target, *, weight, pixel_weight, ignore_index, reduction):
+def bce_with_logits_backward(
+    dloss: Array,
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None,
+    pixel_weight: Array | None,
+    ignore_index: float | None,
+    reduction: str,
+) -> Array:
     weights, ignored, count = _element_weights(logits, target, weight, pixel_weight, ignore_index)
     small = np.exp(-np.abs(logits))  # in 0..1
     probs = np.where(logits >= 0, 1, small) / (1 + small)  # the sigmoid, from the side that cannot overflow

@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+from minisegnet.arrays import Array
+
 
 def _per_channel(values, rank):
     """Shape (C,) values so that they broadcast against an array with the channels on axis 1."""
@@ -30,7 +32,17 @@ def _channel_dot(a, b):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def batch_norm(x, gamma, beta, running_mean, running_var, *, training, momentum, eps):
+def batch_norm(
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    running_mean: Array | None,
+    running_var: Array | None,
+    *,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Array, Array, Array, Array | None, Array | None]:
     dtype, rank = x.dtype, x.ndim
     if training:
         M = x.size // x.shape[1]  # values in a channel
@@ -55,7 +67,9 @@ def batch_norm(x, gamma, beta, running_mean, running_var, *, training, momentum,
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def batch_norm_backward(dy, x, gamma, mean, inv_std, *, training):
+def batch_norm_backward(
+    dy: Array, x: Array, gamma: Array | None, mean: Array, inv_std: Array, *, training: bool
+) -> tuple[Array, Array | None, Array | None]:
     dtype, rank = x.dtype, x.ndim
     scale = _per_channel(inv_std if gamma is None else gamma * inv_std, rank)
     if gamma is None and not training:

@@ -7,7 +7,8 @@ Sums are separable: first down the columns, then along the rows, which takes KH 
 
 import numpy as np
 
-from minisegnet.sizes import adaptive_bin, pool2d_size
+from minisegnet.arrays import Array
+from minisegnet.sizes import Pair, adaptive_bin, pool2d_size
 
 
 def _tap_slices(offset, size, output_size, stride):
@@ -22,7 +23,9 @@ def _tap_slices(offset, size, output_size, stride):
 
 
 @np.errstate(invalid="ignore")
-def max_pool2d(x, kernel_size, *, stride, padding, dilation, ceil_mode):
+def max_pool2d(
+    x: Array, kernel_size: Pair, *, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> tuple[Array, Array]:
     (N, C, H, W), (KH, KW) = x.shape, kernel_size
     OH, OW = pool2d_size(
         (H, W), kernel_size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
@@ -55,7 +58,7 @@ def _first_positions(output_size, stride, padding, dilation):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def max_pool2d_backward(dy, indices, input_size):
+def max_pool2d_backward(dy: Array, indices: Array, input_size: Pair) -> Array:
     (N, C, _, _), (H, W) = dy.shape, input_size
     dx = np.empty((N, C, H, W), dy.dtype)
     for n in range(N):  # image by image, because the sums are collected in float64
@@ -78,7 +81,7 @@ def _plane_offsets(indices, plane):
     return np.add(indices, (planes * plane).reshape(*indices.shape[:-2], 1, 1), dtype=np.int64)
 
 
-def max_unpool2d(x, indices, output_size):
+def max_unpool2d(x: Array, indices: Array, output_size: Pair) -> Array:
     (N, C, _, _), (H, W) = x.shape, output_size
     y = np.zeros(N * C * H * W, x.dtype)
     # Assigned in row-major order through one flat index: where an index repeats, the last write wins.
@@ -86,7 +89,7 @@ def max_unpool2d(x, indices, output_size):
     return y.reshape(N, C, H, W)  # (N, C, H, W)
 
 
-def max_unpool2d_backward(dy, indices):
+def max_unpool2d_backward(dy: Array, indices: Array) -> Array:
     return dy.reshape(-1)[_plane_offsets(indices, dy.shape[2] * dy.shape[3])]  # (N, C, OH, OW)
 
 
@@ -95,7 +98,9 @@ def max_unpool2d_backward(dy, indices):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def avg_pool2d(x, kernel_size, *, stride, padding, ceil_mode, count_include_pad):
+def avg_pool2d(
+    x: Array, kernel_size: Pair, *, stride: Pair, padding: Pair, ceil_mode: bool, count_include_pad: bool
+) -> Array:
     (N, C, H, W), (KH, KW) = x.shape, kernel_size
     OH, OW = pool2d_size((H, W), kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode)
     down = np.zeros((N, C, OH, W), x.dtype)
@@ -111,7 +116,16 @@ def avg_pool2d(x, kernel_size, *, stride, padding, ceil_mode, count_include_pad)
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def avg_pool2d_backward(dy, input_size, kernel_size, *, stride, padding, ceil_mode, count_include_pad):
+def avg_pool2d_backward(
+    dy: Array,
+    input_size: Pair,
+    kernel_size: Pair,
+    *,
+    stride: Pair,
+    padding: Pair,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> Array:
     (N, C, OH, OW), (H, W), (KH, KW) = dy.shape, input_size, kernel_size
     sizes = _window_sizes((OH, OW), (H, W), kernel_size, stride, padding, count_include_pad)
     share = dy / sizes.astype(dy.dtype)  # every pixel of a window gets the same share
@@ -139,12 +153,12 @@ def _window_sizes(output_size, size, kernel_size, stride, padding, count_include
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def global_avg_pool2d(x):
+def global_avg_pool2d(x: Array) -> Array:
     return x.mean(axis=(2, 3), keepdims=True)  # (N, C, 1, 1)
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def global_avg_pool2d_backward(dy, input_size):
+def global_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
     (N, C, _, _), (H, W) = dy.shape, input_size
     dx = np.empty((N, C, H, W), dy.dtype)
     dx[...] = dy / (H * W)  # the same share for every pixel
@@ -156,7 +170,7 @@ def global_avg_pool2d_backward(dy, input_size):
 
 
 @np.errstate(invalid="ignore")
-def adaptive_max_pool2d(x, output_size):
+def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:
     (N, C, H, W), (OH, OW) = x.shape, output_size
     y = np.empty((N, C, OH, OW), x.dtype)
     indices = np.empty((N, C, OH, OW), np.int64)
@@ -182,7 +196,7 @@ def maximum_and_place(values):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def adaptive_avg_pool2d(x, output_size):
+def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
     (N, C, H, W), (OH, OW) = x.shape, output_size
     down = np.empty((N, C, OH, W), x.dtype)
     for i in range(OH):
@@ -196,7 +210,7 @@ def adaptive_avg_pool2d(x, output_size):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def adaptive_avg_pool2d_backward(dy, input_size):
+def adaptive_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
     (N, C, OH, OW), (H, W) = dy.shape, input_size
     down = np.zeros((N, C, OH, W), dy.dtype)
     for j in range(OW):

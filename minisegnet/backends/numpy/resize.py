@@ -6,6 +6,9 @@ output the one or two inputs it depends on. The backward is the transpose: every
 
 import numpy as np
 
+from minisegnet.arrays import Array
+from minisegnet.sizes import Pair
+
 
 def _linear_coefficients(size, output_size, align_corners, dtype):
     """For each output of one axis: the two inputs it lies between and how far it is from the first."""
@@ -20,7 +23,7 @@ def _linear_coefficients(size, output_size, align_corners, dtype):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def resize_bilinear(x, size, *, align_corners):
+def resize_bilinear(x: Array, size: Pair, *, align_corners: bool) -> Array:
     (H, W), (OH, OW) = x.shape[2:], size
     left, right, fraction = _linear_coefficients(W, OW, align_corners, x.dtype)
     wide = x.take(left, axis=3) * (1 - fraction)  # (N, C, H, OW)
@@ -33,7 +36,7 @@ def resize_bilinear(x, size, *, align_corners):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def resize_bilinear_backward(dy, input_size, *, align_corners):
+def resize_bilinear_backward(dy: Array, input_size: Pair, *, align_corners: bool) -> Array:
     (H, W), (OH, OW) = input_size, dy.shape[2:]
     top, bottom, fraction = _linear_coefficients(H, OH, align_corners, dy.dtype)
     wide = _add_rows(dy, H, (top, 1 - fraction), (bottom, fraction))  # (N, C, H, OW)
@@ -41,14 +44,14 @@ def resize_bilinear_backward(dy, input_size, *, align_corners):
     return _add_columns(wide, W, (left, 1 - fraction), (right, fraction))  # (N, C, H, W)
 
 
-def resize_nearest(x, size):
+def resize_nearest(x: Array, size: Pair) -> Array:
     (H, W), (OH, OW) = x.shape[2:], size
     rows, cols = np.arange(OH) * H // OH, np.arange(OW) * W // OW
     return x.take(cols, axis=3).take(rows, axis=2)  # (N, C, OH, OW)
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def resize_nearest_backward(dy, input_size):
+def resize_nearest_backward(dy: Array, input_size: Pair) -> Array:
     (H, W), (OH, OW) = input_size, dy.shape[2:]
     rows, cols = np.arange(OH) * H // OH, np.arange(OW) * W // OW
     wide = _add_rows(dy, H, (rows, np.ones(OH, dy.dtype)))  # (N, C, H, OW)

@@ -7,6 +7,9 @@ import math
 
 import numpy as np
 
+from minisegnet.arrays import Array
+from minisegnet.sizes import Pair
+
 from .pool import add_at, maximum_and_place
 
 # ---------------------------------------------------------------------------------------------------------
@@ -14,7 +17,7 @@ from .pool import add_at, maximum_and_place
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def roi_pool(x, rois, output_size, *, spatial_scale):
+def roi_pool(x: Array, rois: Array, output_size: Pair, *, spatial_scale: float) -> tuple[Array, Array]:
     (_, C, H, W), R, (OH, OW) = x.shape, rois.shape[0], output_size
     y = np.zeros((R, C, OH, OW), x.dtype)  # an empty bin gives 0
     argmax = np.full((R, C, OH, OW), -1, np.int64)  # and came from nowhere
@@ -46,7 +49,7 @@ def _bin(first, last, i, bins, size):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def roi_pool_backward(dy, argmax, rois, input_shape):
+def roi_pool_backward(dy: Array, argmax: Array, rois: Array, input_shape: tuple[int, int, int, int]) -> Array:
     N, C, H, W = input_shape
     dx = np.empty((N, C, H, W), dy.dtype)
     batch = rois[:, 0].astype(np.int64)
@@ -63,7 +66,9 @@ def roi_pool_backward(dy, argmax, rois, input_shape):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def roi_align(x, rois, output_size, *, spatial_scale, sampling_ratio, aligned):
+def roi_align(
+    x: Array, rois: Array, output_size: Pair, *, spatial_scale: float, sampling_ratio: int, aligned: bool
+) -> Array:
     (_, C, H, W), R, (OH, OW) = x.shape, rois.shape[0], output_size
     y = np.empty((R, C, OH, OW), x.dtype)
     for r in range(R):
@@ -80,7 +85,15 @@ def roi_align(x, rois, output_size, *, spatial_scale, sampling_ratio, aligned):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def roi_align_backward(dy, rois, input_shape, *, spatial_scale, sampling_ratio, aligned):
+def roi_align_backward(
+    dy: Array,
+    rois: Array,
+    input_shape: tuple[int, int, int, int],
+    *,
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Array:
     (_, C, H, W), (R, _, OH, OW) = input_shape, dy.shape
     dx = np.zeros(input_shape, dy.dtype)
     for r in range(R):

@@ -32,7 +32,7 @@ class Case(NamedTuple):
     inputs: Arrays
     expected: Arrays
     tolerance: float  # in float64
-    float32: float  # the tolerance in float32
+    float32: float | None  # the tolerance in float32; None: the inputs don't exist in float32
     first: int | None  # compare only so many of the indices that nms keeps
 
     @property
@@ -336,8 +336,9 @@ def test_golden(name: str, backend: str) -> None:
     inputs = cast(case.inputs, np.float64)
     with use_backend(backend):
         compare(run(inputs, case.kwargs), case, np.float64, case.tolerance, "float64")
-        narrow = run(cast(case.inputs, np.float32), case.kwargs)
-        compare(narrow, case, np.float32, case.float32, "float32")
+        if case.float32 is not None:
+            narrow = run(cast(case.inputs, np.float32), case.kwargs)
+            compare(narrow, case, np.float32, case.float32, "float32")
         if backend == "reference":  # the layout is made straight in ops, before any backend sees it
             return
         for layout in (transposed, backwards, read_only):

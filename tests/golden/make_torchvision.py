@@ -87,27 +87,39 @@ def integer_bins(rois, scale, output_size):
     return True
 
 
-def add_roi_pool(cases, rng, wanted=60):
+def add_roi_pool(cases, rng, wanted=70):
     """RoI max pooling."""
     while wanted:
-        N, C, H = int(rng.integers(1, 4)), int(rng.integers(1, 3)), tuple(map(int, rng.integers(1, 8, 2)))
-        R = 0 if wanted % 20 == 0 else int(rng.integers(1, 5))
-        output_size, scale = tuple(map(int, rng.integers(1, 5, 2))), float(rng.choice([1.0, 0.5, 0.0625]))
-        x = rng.integers(-1, 2, (N, C, *H)).astype(float) if wanted % 4 == 0 else numbers(rng, N, C, *H)
+        N, C, H = int(rng.integers(1, 4)), int(rng.integers(1, 3)), tuple(map(int, rng.integers(2, 9, 2)))
+        R = 0 if wanted % 24 == 0 else int(rng.integers(1, 5))
+        output_size, scale = tuple(map(int, rng.integers(1, 4, 2))), float(rng.choice([1.0, 0.5, 0.0625]))
+        tied = wanted % 2 == 1
+        x = rng.integers(-1, 2, (N, C, *H)).astype(float) if tied else numbers(rng, N, C, *H)
         rois = draw_rois(rng, R, N, H, scale, inverted=True)
         if not integer_bins(rois, scale, output_size):
             continue
-        tx = torch.tensor(x, requires_grad=True)
-        y, argmax = roi_pool(tx, torch.tensor(rois), output_size, scale)
-        dy = numbers(rng, *y.shape)
-        (dx,) = torch.autograd.grad(y, tx, torch.tensor(dy))
-        narrow = roi_pool(tx.float(), torch.tensor(rois).float(), output_size, scale)
-        if not same_in_float32((y, argmax), narrow):
-            continue
-        expected = {"y": y.detach().numpy(), "argmax": argmax.numpy(), "dx": dx.numpy()}
-        kwargs = {"output_size": output_size, "spatial_scale": scale}
-        cases.add("roi_pool", kwargs, {"x": x, "rois": rois, "dy": dy}, expected)
-        wanted -= 1
+        wanted -= add_roi_pool_case(cases, rng, x, rois, output_size, scale)
+    # The largest number below a half is rounded down. (Adding a half to it would give 1.)
+    x = numbers(rng, 1, 1, 4, 4)
+    for below in (np.nextafter(np.float32(0.5), np.float32(0)), np.nextafter(0.5, 0)):
+        rois = np.array([[0.0, below, -below, 3.0, 2.0], [0.0, 0.0, 0.0, 2 + below, below]])
+        more = {} if below == np.float32(below) else {"float32": None}  # float32 does not have that number
+        assert add_roi_pool_case(cases, rng, x, rois, (2, 2), 1.0, **more)
+
+
+def add_roi_pool_case(cases, rng, x, rois, output_size, scale, **more):
+    """Add one case unless float32 gives another result; say whether it was added."""
+    tx = torch.tensor(x, requires_grad=True)
+    y, argmax = roi_pool(tx, torch.tensor(rois), output_size, scale)
+    dy = numbers(rng, *y.shape)
+    (dx,) = torch.autograd.grad(y, tx, torch.tensor(dy))
+    narrow = roi_pool(tx.float(), torch.tensor(rois).float(), output_size, scale)
+    if "float32" not in more and not same_in_float32((y, argmax), narrow):
+        return False
+    expected = {"y": y.detach().numpy(), "argmax": argmax.numpy(), "dx": dx.numpy()}
+    kwargs = {"output_size": output_size, "spatial_scale": scale}
+    cases.add("roi_pool", kwargs, {"x": x, "rois": rois, "dy": dy}, expected, **more)
+    return True
 
 
 def add_roi_align(cases, rng, wanted=80):

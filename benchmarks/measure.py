@@ -227,9 +227,8 @@ def interleaved_times(
     """
     calls = {}
     for runner in runners:  # this round warms up and shows how many calls make a measurable time
-        calls[runner.name] = min(
-            math.ceil(SHORTEST_REPEAT / max(seconds_for(runner, direction, 1), 1e-9)), 100
-        )
+        seconds = max(seconds_for(runner, direction, 1), 1e-9)
+        calls[runner.name] = min(math.ceil(SHORTEST_REPEAT / seconds), 100)
     times: dict[str, list[float]] = {runner.name: [] for runner in runners}
     start = perf_counter()
     for repeat in range(settings.repeats):

@@ -31,11 +31,8 @@ def rate(row: Row, seconds: float) -> str:
     """Write what was computed, or moved, in a second."""
     amount, unit = (row["flops"], "FLOP/s") if row["flops"] else (row["bytes"], "B/s")
     a_second = amount / seconds
-    return (
-        f"{three_digits(a_second / 1e9)} G{unit}"
-        if a_second > 1e8
-        else f"{three_digits(a_second / 1e6)} M{unit}"
-    )
+    scale, prefix = (1e9, "G") if a_second > 1e8 else (1e6, "M")
+    return f"{three_digits(a_second / scale)} {prefix}{unit}"
 
 
 def three_digits(number: float) -> str:
@@ -216,7 +213,7 @@ def _draw_bars(
                 continue
             start = 1 if compares else 1e-3  # a logarithmic axis has no zero; a microsecond is below any time
             axes.barh(y, value - start, left=start, height=height, **_style(runner))
-            _write(axes, value, y, f"{three_digits(value)}", to_the_left=compares and value < 1)
+            _write(axes, value, y, three_digits(value), to_the_left=compares and value < 1)
     axes.margins(x=0.15)
     axes.grid(axis="x", linewidth=0.4, alpha=0.6)
     axes.set_axisbelow(True)

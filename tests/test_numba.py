@@ -1,6 +1,7 @@
 """What the Numba backend promises beyond right numbers: threads, caching, read-only inputs, no JIT, bounds checks."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -188,3 +189,5 @@ def test_all_kernels_with_bounds_checked_and_without_compilation(flag: str, tmp_
     command = [sys.executable, "-m", "pytest", *files, "-k", "numba", "-p", "no:cacheprovider"]
     out = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=1500)
     assert out.returncode == 0, out.stdout[-4000:]
+    passed = re.search(r"(\d+) passed", out.stdout)
+    assert passed and int(passed.group(1)) > 200, out.stdout[-500:]

@@ -248,12 +248,11 @@ def _summary(
     runs: list[BackendRun], comparisons: list[Comparison], path: Path, seconds: float
 ) -> dict[str, Any]:
     largest = max((c.difference for c in comparisons), default=None)
+    agree = None if largest is None else largest <= TOLERANCE  # None: one backend alone, nothing to compare
     return {
         "ops": len(runs[0].results),
         "backends": [run.backend for run in runs],
-        "agree": None
-        if largest is None
-        else largest <= TOLERANCE,  # None: one backend alone, nothing to compare
+        "agree": agree,
         "largest_difference": largest if largest is None or math.isfinite(largest) else None,
         "tolerance": TOLERANCE,
         "disagreements": [

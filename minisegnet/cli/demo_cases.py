@@ -38,9 +38,7 @@ class Measured(NamedTuple):
 
 def cases(picture: Picture) -> list[Case]:
     """Fill in every op's arguments from the picture, for the backend that is in use now."""
-    both = np.stack(
-        [picture.image, picture.image[:, :, ::-1]]
-    )  # (2, 3, H, W): the picture and its mirror image
+    both = np.stack([picture.image, picture.image[:, :, ::-1]])  # (2, 3, H, W): the picture, mirrored
     x = ops.to_backend(both)
     labels = ops.to_backend(np.stack([picture.labels, picture.labels[:, ::-1]]))  # (2, H, W)
     scores = ops.to_backend(colour_scores(both, picture))
@@ -160,10 +158,9 @@ def _cutting_out(x: Array, picture: Picture) -> list[Case]:
 
 
 def _deciding(scores: Array, labels: Array) -> list[Case]:
-    is_shape = ops.to_backend(
-        ops.to_numpy(labels > 0)[:, None].astype(np.float32)
-    )  # (2, 1, H, W): 1 where a shape is
-    shape_score = ops.to_backend(np.ascontiguousarray(-ops.to_numpy(scores)[:, :1]))  # (2, 1, H, W)
+    # Where a shape is (1) and how much a pixel looks like one, both (2, 1, H, W).
+    is_shape = ops.to_backend(ops.to_numpy(labels > 0)[:, None].astype(np.float32))
+    shape_score = ops.to_backend(np.ascontiguousarray(-ops.to_numpy(scores)[:, :1]))
     options: dict[str, Any] = {"reduction": "none"}
     return [
         Case("softmax", lambda: ops.softmax(scores), ops.softmax_backward),
@@ -186,9 +183,8 @@ def _layers(x: Array, both: Array) -> list[Case]:
     centred = ops.to_backend(both - np.float32(0.5))  # (2, 3, H, W), half of it negative
     gamma, beta, mean = (ops.to_backend(np.full(3, v, np.float32)) for v in (1.0, 0.0, 0.5))
     pixels = ops.to_backend(np.ascontiguousarray(both.transpose(0, 2, 3, 1)))  # (2, H, W, 3)
-    w = ops.to_backend(
-        np.array([[0.3, 0.6, 0.1], [0.5, -0.5, 0.0]], np.float32)
-    )  # brightness, red against green
+    brightness, red_against_green = (0.3, 0.6, 0.1), (0.5, -0.5, 0.0)
+    w = ops.to_backend(np.array([brightness, red_against_green], np.float32))  # (2, 3)
     b = ops.to_backend(np.zeros(2, np.float32))
     key = (0, 0, 0)
     return [

@@ -299,11 +299,9 @@ def _dots(axes: Axes, runs: dict[str, Timed]) -> None:
 
 
 def _duration(milliseconds: float) -> str:
-    return (
-        f"{milliseconds / 1000:.1f} s"
-        if milliseconds >= 1000
-        else f"{milliseconds:.{0 if milliseconds >= 10 else 1}f} ms"
-    )
+    if milliseconds >= 1000:
+        return f"{milliseconds / 1000:.1f} s"
+    return f"{milliseconds:.{0 if milliseconds >= 10 else 1}f} ms"
 
 
 def _colour(backend: str) -> str:

@@ -1,6 +1,6 @@
 """Kernels compiled by Numba: nearly the reference's loops, run on all cores in vector instructions."""
 
-from minisegnet.backends.numba.activation import (
+from .activation import (
     leaky_relu,
     leaky_relu_backward,
     log_softmax,
@@ -12,7 +12,7 @@ from minisegnet.backends.numba.activation import (
     softmax,
     softmax_backward,
 )
-from minisegnet.backends.numba.arrange import (
+from .arrange import (
     add,
     add_backward,
     concat,
@@ -22,23 +22,18 @@ from minisegnet.backends.numba.arrange import (
     pad2d,
     pad2d_backward,
 )
-from minisegnet.backends.numba.boxes import nms
-from minisegnet.backends.numba.conv import (
-    conv2d,
-    conv2d_backward,
-    conv_transpose2d,
-    conv_transpose2d_backward,
-)
-from minisegnet.backends.numba.dropout import dropout, dropout_backward
-from minisegnet.backends.numba.linear import linear, linear_backward
-from minisegnet.backends.numba.loss import (
+from .boxes import nms
+from .conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
+from .dropout import dropout, dropout_backward
+from .linear import linear, linear_backward
+from .loss import (
     bce_with_logits,
     bce_with_logits_backward,
     softmax_cross_entropy,
     softmax_cross_entropy_backward,
 )
-from minisegnet.backends.numba.norm import batch_norm, batch_norm_backward
-from minisegnet.backends.numba.pool import (
+from .norm import batch_norm, batch_norm_backward
+from .pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
     adaptive_max_pool2d,
@@ -51,13 +46,8 @@ from minisegnet.backends.numba.pool import (
     max_unpool2d,
     max_unpool2d_backward,
 )
-from minisegnet.backends.numba.resize import (
-    resize_bilinear,
-    resize_bilinear_backward,
-    resize_nearest,
-    resize_nearest_backward,
-)
-from minisegnet.backends.numba.roi import roi_align, roi_align_backward, roi_pool, roi_pool_backward
+from .resize import resize_bilinear, resize_bilinear_backward, resize_nearest, resize_nearest_backward
+from .roi import roi_align, roi_align_backward, roi_pool, roi_pool_backward
 
 __all__ = [
     "adaptive_avg_pool2d",

@@ -15,7 +15,7 @@ PIXELS = 1 << 10  # pixels in one softmax task: their classes stay in the cache 
 # Constants are made by x.dtype.type(...): a plain 0.0 is a float64 and would turn float32 loops into float64 ones.
 
 
-def _outer_axis_inner(x: Array, axis: int) -> Array:
+def outer_axis_inner(x: Array, axis: int) -> Array:
     """Show an array of any rank as (O, A, I): the axes before, the axis itself, the axes after."""
     return x.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
 
@@ -25,6 +25,16 @@ def _outer_axis_inner(x: Array, axis: int) -> Array:
 # loops are interchanged: the innermost runs along a row of pixels of one class, and peak and total are rows, too.
 # Rows are cut out first and counted from 0: an index that might be negative (Python's x[-1]) costs a test for
 # every element and keeps the loop out of the vector registers.
+
+
+def softmax(x: Array, *, axis: int) -> Array:
+    """``exp(x) / sum of exp(x)`` along the axis."""
+    y = np.empty_like(x)
+    x_oai = outer_axis_inner(x, axis)  # (O, A, I)
+    O, _, I = x_oai.shape
+    peak, total = np.full((O, I), -np.inf, x.dtype), np.zeros((O, I), x.dtype)  # (O, I)
+    _softmax(x_oai, outer_axis_inner(y, axis), peak, total)
+    return y
 
 
 @parallel_kernel
@@ -50,14 +60,13 @@ def _softmax(x, y, peak, total):
                 ys[i] /= totals[i]
 
 
-@np.errstate(invalid="ignore")  # inf - inf is NaN; compiled code says nothing, Python without the JIT would
-def softmax(x: Array, *, axis: int) -> Array:
-    y = np.empty_like(x)
-    x_oai = _outer_axis_inner(x, axis)  # (O, A, I)
-    O, _, I = x_oai.shape
-    peak, total = np.full((O, I), -np.inf, x.dtype), np.zeros((O, I), x.dtype)  # (O, I)
-    _softmax(x_oai, _outer_axis_inner(y, axis), peak, total)
-    return y
+def softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
+    """``y * (dy - sum of dy * y)``: raising one probability lowers all others."""
+    dx = np.empty_like(y)
+    dy_oai, y_oai, dx_oai = (outer_axis_inner(a, axis) for a in (dy, y, dx))  # (O, A, I)
+    O, _, I = y_oai.shape
+    _softmax_backward(dy_oai, y_oai, dx_oai, np.zeros((O, I), y.dtype))
+    return dx
 
 
 @parallel_kernel
@@ -78,13 +87,14 @@ def _softmax_backward(dy, y, dx, dot):
                 dxs[i] = ys[i] * (dys[i] - dots[i])
 
 
-@np.errstate(invalid="ignore")
-def softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
-    dx = np.empty_like(y)
-    dy_oai, y_oai, dx_oai = (_outer_axis_inner(a, axis) for a in (dy, y, dx))  # (O, A, I)
-    O, _, I = y_oai.shape
-    _softmax_backward(dy_oai, y_oai, dx_oai, np.zeros((O, I), y.dtype))
-    return dx
+def log_softmax(x: Array, *, axis: int) -> Array:
+    """``x - log(sum of exp(x))`` along the axis."""
+    y = np.empty_like(x)
+    x_oai = outer_axis_inner(x, axis)  # (O, A, I)
+    O, _, I = x_oai.shape
+    peak, total = np.full((O, I), -np.inf, x.dtype), np.zeros((O, I), x.dtype)  # (O, I)
+    _log_softmax(x_oai, outer_axis_inner(y, axis), peak, total)
+    return y
 
 
 @parallel_kernel
@@ -112,16 +122,13 @@ def _log_softmax(x, y, peak, total):
                 ys[i] -= totals[i]
 
 
-@np.errstate(invalid="ignore", over="ignore")
-def log_softmax(x: Array, *, axis: int) -> Array:
-    y = np.empty_like(x)
-    if x.size == 0:
-        return y  # an empty axis has no total to take the logarithm of
-    x_oai = _outer_axis_inner(x, axis)  # (O, A, I)
-    O, _, I = x_oai.shape
-    peak, total = np.full((O, I), -np.inf, x.dtype), np.zeros((O, I), x.dtype)  # (O, I)
-    _log_softmax(x_oai, _outer_axis_inner(y, axis), peak, total)
-    return y
+def log_softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
+    """``dy - exp(y) * sum of dy``."""
+    dx = np.empty_like(y)
+    dy_oai, y_oai, dx_oai = (outer_axis_inner(a, axis) for a in (dy, y, dx))  # (O, A, I)
+    O, _, I = y_oai.shape
+    _log_softmax_backward(dy_oai, y_oai, dx_oai, np.zeros((O, I), y.dtype))
+    return dx
 
 
 @parallel_kernel
@@ -142,18 +149,16 @@ def _log_softmax_backward(dy, y, dx, total):
                 dxs[i] = dys[i] - math.exp(ys[i]) * totals[i]
 
 
-@np.errstate(invalid="ignore")
-def log_softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
-    dx = np.empty_like(y)
-    dy_oai, y_oai, dx_oai = (_outer_axis_inner(a, axis) for a in (dy, y, dx))  # (O, A, I)
-    O, _, I = y_oai.shape
-    _log_softmax_backward(dy_oai, y_oai, dx_oai, np.zeros((O, I), y.dtype))
-    return dx
-
-
 # ---------------------------------------------------------------------------------------------------------
 # Elementwise. The loops have no branch: `a if test else b` of two values that are there anyway becomes a
 # selection, which runs in vector registers.
+
+
+def relu(x: Array) -> Array:
+    """What is negative becomes 0."""
+    y = np.empty_like(x)
+    _relu(x.reshape(-1), y.reshape(-1))
+    return y
 
 
 @parallel_kernel
@@ -163,10 +168,11 @@ def _relu(x, y):
         y[i] = zero if x[i] <= zero else x[i]  # asked this way round, NaN stays NaN
 
 
-def relu(x: Array) -> Array:
-    y = np.empty_like(x)
-    _relu(x.reshape(-1), y.reshape(-1))
-    return y
+def relu_backward(dy: Array, y: Array) -> Array:
+    """The gradient passes where y is positive."""
+    dx = np.empty_like(y)
+    _relu_backward(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
+    return dx
 
 
 @parallel_kernel
@@ -176,10 +182,12 @@ def _relu_backward(dy, y, dx):
         dx[i] = zero if y[i] <= zero else dy[i]
 
 
-def relu_backward(dy: Array, y: Array) -> Array:
-    dx = np.empty_like(y)
-    _relu_backward(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
-    return dx
+@np.errstate(over="ignore")  # a slope beyond float32's range becomes infinity
+def leaky_relu(x: Array, slope: float) -> Array:
+    """What is negative is multiplied by the slope."""
+    y = np.empty_like(x)
+    _leaky_relu(x.reshape(-1), x.dtype.type(slope), y.reshape(-1))
+    return y
 
 
 @parallel_kernel
@@ -189,11 +197,12 @@ def _leaky_relu(x, slope, y):
         y[i] = x[i] if x[i] > zero else slope * x[i]
 
 
-@np.errstate(over="ignore")  # a slope above 1 may leave float32's range
-def leaky_relu(x: Array, slope: float) -> Array:
-    y = np.empty_like(x)
-    _leaky_relu(x.reshape(-1), x.dtype.type(slope), y.reshape(-1))
-    return y
+@np.errstate(over="ignore")
+def leaky_relu_backward(dy: Array, y: Array, slope: float) -> Array:
+    """The gradient passes where y is positive, and is multiplied by the slope elsewhere."""
+    dx = np.empty_like(y)
+    _leaky_relu_backward(dy.reshape(-1), y.reshape(-1), y.dtype.type(slope), dx.reshape(-1))
+    return dx
 
 
 @parallel_kernel
@@ -203,11 +212,11 @@ def _leaky_relu_backward(dy, y, slope, dx):
         dx[i] = dy[i] if y[i] > zero else slope * dy[i]
 
 
-@np.errstate(over="ignore")
-def leaky_relu_backward(dy: Array, y: Array, slope: float) -> Array:
-    dx = np.empty_like(y)
-    _leaky_relu_backward(dy.reshape(-1), y.reshape(-1), y.dtype.type(slope), dx.reshape(-1))
-    return dx
+def sigmoid(x: Array) -> Array:
+    """``1 / (1 + exp(-x))``."""
+    y = np.empty_like(x)
+    _sigmoid(x.reshape(-1), y.reshape(-1))
+    return y
 
 
 @parallel_kernel
@@ -223,10 +232,11 @@ def _sigmoid(x, y):
             ys[i] = (one if xs[i] >= zero else e) / (one + e)
 
 
-def sigmoid(x: Array) -> Array:
-    y = np.empty_like(x)
-    _sigmoid(x.reshape(-1), y.reshape(-1))
-    return y
+def sigmoid_backward(dy: Array, y: Array) -> Array:
+    """``dy * y * (1 - y)``."""
+    dx = np.empty_like(y)
+    _sigmoid_backward(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
+    return dx
 
 
 @parallel_kernel
@@ -234,10 +244,3 @@ def _sigmoid_backward(dy, y, dx):
     one = y.dtype.type(1)
     for i in prange(y.size):
         dx[i] = dy[i] * y[i] * (one - y[i])
-
-
-@np.errstate(invalid="ignore")
-def sigmoid_backward(dy: Array, y: Array) -> Array:
-    dx = np.empty_like(y)
-    _sigmoid_backward(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
-    return dx

@@ -7,6 +7,16 @@ from minisegnet.arrays import Array
 from .launch import exact
 
 
+@np.errstate(all="ignore")  # two boxes without area: 0 / 0 is NaN, which is not above any threshold
+def nms(boxes: Array, scores: Array, *, iou_threshold: float) -> Array:
+    """Go from the best box to the worst; each one that stays suppresses those that overlap it too much."""
+    order = np.argsort(-scores, kind="stable")  # (R,); stable: of equal scores the lower index first
+    x1, y1, x2, y2 = np.ascontiguousarray(boxes[order].T)  # each (R,)
+    suppressed = np.zeros(len(boxes), bool)  # (R,)
+    _suppress(x1, y1, x2, y2, np.float64(iou_threshold), suppressed)  # IoU as a float64 against float64
+    return order[~suppressed].astype(np.int64)  # (kept,)
+
+
 @exact
 def _suppress(x1, y1, x2, y2, iou_threshold, suppressed):
     """Go through boxes from the best to the worst and mark what each one that stays suppresses."""
@@ -25,12 +35,3 @@ def _suppress(x1, y1, x2, y2, iou_threshold, suppressed):
             height = max(zero, min(bottom, bottoms[j]) - max(top, tops[j]))
             shared = width * height
             marks[j] |= shared / (area[i] + areas[j] - shared) > iou_threshold
-
-
-@np.errstate(all="ignore")  # two boxes without area: 0 / 0 is NaN, which is not above any threshold
-def nms(boxes: Array, scores: Array, *, iou_threshold: float) -> Array:
-    order = np.argsort(-scores, kind="stable")  # (R,); stable: of equal scores the lower index first
-    x1, y1, x2, y2 = np.ascontiguousarray(boxes[order].T)  # each (R,)
-    suppressed = np.zeros(len(boxes), bool)  # (R,)
-    _suppress(x1, y1, x2, y2, np.float64(iou_threshold), suppressed)  # IoU as a float64 against float64
-    return order[~suppressed].astype(np.int64)  # (kept,)

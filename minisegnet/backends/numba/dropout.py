@@ -54,8 +54,8 @@ def _scale(p: float, dtype: np.dtype) -> np.floating:
     return dtype.type(0.0 if p == 1 else 1.0 / (1.0 - p))
 
 
-@np.errstate(over="ignore")  # the scale is at least 1 and may leave float32's range
 def dropout(x: Array, p: float, *, key: tuple[int, int, int]) -> tuple[Array, Array]:
+    """Keep an element where its random word reaches ``p * 2**32``, and scale it by ``1 / (1 - p)``."""
     y, mask = np.zeros_like(x), np.zeros(x.shape, bool)
     seed, step, layer = key
     threshold = round(p * 2**32)
@@ -64,16 +64,16 @@ def dropout(x: Array, p: float, *, key: tuple[int, int, int]) -> tuple[Array, Ar
     return y, mask
 
 
+def dropout_backward(dy: Array, mask: Array, p: float) -> Array:
+    """What was kept passes its gradient, scaled as in the forward."""
+    dx = np.empty_like(dy)
+    _dropout_backward(dy.reshape(-1), mask.reshape(-1), _scale(p, dy.dtype), dx.reshape(-1))
+    return dx
+
+
 @parallel_kernel
 def _dropout_backward(dy, mask, scale, dx):
     zero, chunk = dy.dtype.type(0), 4 * BLOCKS
     for task in prange((dy.size + chunk - 1) // chunk):
         for i in range(task * chunk, min((task + 1) * chunk, dy.size)):
             dx[i] = dy[i] * scale if mask[i] else zero
-
-
-@np.errstate(over="ignore")
-def dropout_backward(dy: Array, mask: Array, p: float) -> Array:
-    dx = np.empty_like(dy)
-    _dropout_backward(dy.reshape(-1), mask.reshape(-1), _scale(p, dy.dtype), dx.reshape(-1))
-    return dx

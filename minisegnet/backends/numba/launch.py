@@ -32,7 +32,6 @@ SAFE_LAYERS = ("tbb", "omp")  # these let several Python threads start parallel 
 _one_at_a_time = threading.Lock()
 _layer_is_safe = False
 
-
 OPTIONS: dict[str, Any] = {
     "cache": True,
     "nogil": True,
@@ -62,9 +61,8 @@ def parallel_kernel(function: Callable[..., Any] | None = None, *, reassociate: 
     """
     if function is None:
         return lambda f: parallel_kernel(f, reassociate=reassociate)
-    if (
-        config.DISABLE_JIT
-    ):  # plain Python: nothing runs in parallel; NaN and infinity are no news, as when compiled
+    if config.DISABLE_JIT:
+        # Plain Python: nothing runs in parallel, and NaN and infinity are no news, as when compiled.
         return np.errstate(all="ignore")(function)
     liberties = {"contract", "reassoc"} if reassociate else {"contract"}
     compiled = njit(parallel=True, fastmath=liberties, **OPTIONS)(function)

@@ -17,10 +17,23 @@ from minisegnet.arrays import Array
 from .launch import parallel_kernel
 
 PIXELS = 1 << 10  # pixels in one task: their classes stay in the cache between the passes
-NO_LABEL = -1  # stands for ignore_index=None: labels are 0 to C-1, so that nothing is ignored
+NO_LABEL = -1  # stands for ignore_index=None: no label (0 to C-1) and no target (0 to 1) is equal to it
 
 # ---------------------------------------------------------------------------------------------------------
 # Softmax cross-entropy: one label a pixel
+
+
+def _pixel_weights(
+    target: Array, weight: Array | None, pixel_weight: Array | None, ignored: int, C: int, dtype: np.dtype
+) -> tuple[Array, float]:
+    """How much each pixel counts, (N, P), and what they count together; an ignored pixel counts 0."""
+    N, P = target.shape
+    weight = np.ones(C, dtype) if weight is None else weight  # (C,)
+    pixel_weight = np.ones((N, P), dtype) if pixel_weight is None else pixel_weight.reshape(N, P)  # (N, P)
+    weights = np.zeros((N, P), dtype)  # (N, P)
+    sums = np.zeros(N * ((P + PIXELS - 1) // PIXELS))  # (N * tasks,)
+    _weigh(target, weight, pixel_weight, ignored, weights, sums)
+    return weights, float(sums.sum())
 
 
 @parallel_kernel
@@ -37,17 +50,32 @@ def _weigh(target, weight, pixel_weight, ignored, weights, sums):
         sums[task] = together
 
 
-def _pixel_weights(
-    target: Array, weight: Array | None, pixel_weight: Array | None, ignored: int, C: int, dtype: np.dtype
-) -> tuple[Array, float]:
-    """How much each pixel counts, (N, P), and what they count together; an ignored pixel counts 0."""
-    N, P = target.shape
-    weight = np.ones(C, dtype) if weight is None else weight  # (C,)
-    pixel_weight = np.ones((N, P), dtype) if pixel_weight is None else pixel_weight.reshape(N, P)  # (N, P)
-    weights = np.zeros((N, P), dtype)  # (N, P)
-    sums = np.zeros(N * ((P + PIXELS - 1) // PIXELS))  # (N * tasks,)
-    _weigh(target, weight, pixel_weight, ignored, weights, sums)
-    return weights, float(sums.sum())
+@np.errstate(over="ignore", invalid="ignore")  # what is too large becomes infinity, and inf - inf NaN
+def softmax_cross_entropy(
+    logits: Array,
+    target: Array,
+    *,
+    weight: Array | None,
+    pixel_weight: Array | None,
+    ignore_index: int | None,
+    reduction: str,
+) -> tuple[Array, Array]:
+    """Minus the logarithm of the label's probability, for each pixel; and all probabilities."""
+    N, C, P = *logits.shape[:2], math.prod(logits.shape[2:])
+    losses, probs = np.zeros(target.shape, logits.dtype), np.empty_like(logits)
+    z, p = logits.reshape(N, C, P), probs.reshape(N, C, P)  # (N, C, P)
+    t, loss = target.reshape(N, P), losses.reshape(N, P)  # (N, P)
+    ignored = NO_LABEL if ignore_index is None else ignore_index
+    weights, together = _pixel_weights(t, weight, pixel_weight, ignored, C, logits.dtype)
+    peak, total = np.full((N, P), -np.inf, logits.dtype), np.zeros((N, P), logits.dtype)  # (N, P)
+    _softmax_cross_entropy(z, t, weights, ignored, p, loss, peak, total)
+
+    if reduction == "none":
+        return losses, probs
+    total_loss = float(losses.sum(dtype=np.float64))
+    if reduction == "mean":
+        total_loss = 0.0 if together == 0 else total_loss / together
+    return np.array(total_loss, logits.dtype), probs
 
 
 @parallel_kernel
@@ -74,36 +102,35 @@ def _softmax_cross_entropy(logits, target, weights, ignored, probs, losses, peak
         for i in range(start, stop):
             if target[n, i] != ignored:
                 # -log p, but from the logits: p itself may have been rounded to 0
-                losses[n, i] = weights[n, i] * (
-                    math.log(total[n, i]) - (logits[n, target[n, i], i] - peak[n, i])
-                )
+                chosen = logits[n, target[n, i], i] - peak[n, i]  # the label's logit
+                losses[n, i] = weights[n, i] * (math.log(total[n, i]) - chosen)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what is too large becomes infinity, and inf - inf NaN
-def softmax_cross_entropy(
-    logits: Array,
+@np.errstate(over="ignore", invalid="ignore")
+def softmax_cross_entropy_backward(
+    dloss: Array,
+    probs: Array,
     target: Array,
     *,
     weight: Array | None,
     pixel_weight: Array | None,
     ignore_index: int | None,
     reduction: str,
-) -> tuple[Array, Array]:
-    N, C, P = *logits.shape[:2], math.prod(logits.shape[2:])
-    losses, probs = np.zeros(target.shape, logits.dtype), np.empty_like(logits)
-    z, p = logits.reshape(N, C, P), probs.reshape(N, C, P)  # (N, C, P)
-    t, loss = target.reshape(N, P), losses.reshape(N, P)  # (N, P)
+) -> Array:
+    """``probs - one-hot of the label``, times what the pixel's loss counts."""
+    N, C, P = *probs.shape[:2], math.prod(probs.shape[2:])
+    dlogits = np.zeros_like(probs)
+    p, dz = probs.reshape(N, C, P), dlogits.reshape(N, C, P)  # (N, C, P)
+    t = target.reshape(N, P)  # (N, P)
     ignored = NO_LABEL if ignore_index is None else ignore_index
-    weights, together = _pixel_weights(t, weight, pixel_weight, ignored, C, logits.dtype)
-    peak, total = np.full((N, P), -np.inf, logits.dtype), np.zeros((N, P), logits.dtype)  # (N, P)
-    _softmax_cross_entropy(z, t, weights, ignored, p, loss, peak, total)
+    weights, together = _pixel_weights(t, weight, pixel_weight, ignored, C, probs.dtype)
+    denominator = together if reduction == "mean" else 1.0
+    if denominator == 0:
+        return dlogits
 
-    if reduction == "none":
-        return losses, probs
-    total_loss = float(losses.sum(dtype=np.float64))
-    if reduction == "mean":
-        total_loss = 0.0 if together == 0 else total_loss / together
-    return np.array(total_loss, logits.dtype), probs
+    dloss = np.full(target.shape, dloss, probs.dtype).reshape(N, P)  # (N, P)
+    _softmax_cross_entropy_backward(dloss, p, t, weights, ignored, denominator, dz, np.empty_like(weights))
+    return dlogits
 
 
 @parallel_kernel
@@ -125,37 +152,12 @@ def _softmax_cross_entropy_backward(dloss, probs, target, weights, ignored, deno
                 dzs[i] = zero if labels[i] == ignored else d  # 0 even where d is NaN
 
 
-@np.errstate(over="ignore", invalid="ignore")
-def softmax_cross_entropy_backward(
-    dloss: Array,
-    probs: Array,
-    target: Array,
-    *,
-    weight: Array | None,
-    pixel_weight: Array | None,
-    ignore_index: int | None,
-    reduction: str,
-) -> Array:
-    N, C, P = *probs.shape[:2], math.prod(probs.shape[2:])
-    dlogits = np.zeros_like(probs)
-    p, dz = probs.reshape(N, C, P), dlogits.reshape(N, C, P)  # (N, C, P)
-    t = target.reshape(N, P)  # (N, P)
-    ignored = NO_LABEL if ignore_index is None else ignore_index
-    weights, together = _pixel_weights(t, weight, pixel_weight, ignored, C, probs.dtype)
-    denominator = together if reduction == "mean" else 1.0
-    if denominator == 0:
-        return dlogits
-
-    dloss = np.full(target.shape, dloss, probs.dtype).reshape(N, P)  # (N, P)
-    _softmax_cross_entropy_backward(dloss, p, t, weights, ignored, denominator, dz, np.empty_like(weights))
-    return dlogits
-
-
 # ---------------------------------------------------------------------------------------------------------
 # Binary cross-entropy: any number of independent yes-or-no answers
 
 
 def _flat_weights(weight: Array | None, pixel_weight: Array | None, size: int, dtype: np.dtype) -> Array:
+    """The product of the weights that are given, in one row of all elements."""
     if weight is None and pixel_weight is None:
         return np.ones(size, dtype)  # (size,)
     if weight is None or pixel_weight is None:
@@ -164,19 +166,8 @@ def _flat_weights(weight: Array | None, pixel_weight: Array | None, size: int, d
 
 
 def _ignored(ignore_index: float | None, dtype: np.dtype) -> np.floating:
+    """The target that doesn't count, in the targets' own dtype: kernels compare with it."""
     return dtype.type(NO_LABEL if ignore_index is None else ignore_index)
-
-
-@parallel_kernel
-def _bce_with_logits(logits, target, weights, ignored, losses):
-    zero, size = logits.dtype.type(0), logits.size
-    for task in prange((size + PIXELS - 1) // PIXELS):
-        for i in range(task * PIXELS, min((task + 1) * PIXELS, size)):
-            if target[i] != ignored:
-                # -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)), written so that nothing overflows
-                z = logits[i]
-                value = (z if z > zero else zero) - z * target[i] + math.log1p(math.exp(-abs(z)))
-                losses[i] = weights[i] * value
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -189,6 +180,7 @@ def bce_with_logits(
     ignore_index: float | None,
     reduction: str,
 ) -> Array:
+    """``-t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z))`` for each element."""
     losses = np.zeros_like(logits)
     z, t, loss = logits.reshape(-1), target.reshape(-1), losses.reshape(-1)  # (size,)
     weights = _flat_weights(weight, pixel_weight, z.size, logits.dtype)
@@ -204,14 +196,15 @@ def bce_with_logits(
 
 
 @parallel_kernel
-def _bce_with_logits_backward(dloss, logits, target, weights, ignored, count, dlogits):
-    zero, one, size = logits.dtype.type(0), logits.dtype.type(1), logits.size
+def _bce_with_logits(logits, target, weights, ignored, losses):
+    zero, size = logits.dtype.type(0), logits.size
     for task in prange((size + PIXELS - 1) // PIXELS):
         for i in range(task * PIXELS, min((task + 1) * PIXELS, size)):
             if target[i] != ignored:
-                e = math.exp(-abs(logits[i]))
-                sigmoid = (one if logits[i] >= zero else e) / (one + e)
-                dlogits[i] = (sigmoid - target[i]) * (weights[i] / count) * dloss[i]
+                # Written so that exp never sees a positive number and nothing overflows.
+                z = logits[i]
+                value = (z if z > zero else zero) - z * target[i] + math.log1p(math.exp(-abs(z)))
+                losses[i] = weights[i] * value
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -225,6 +218,7 @@ def bce_with_logits_backward(
     ignore_index: float | None,
     reduction: str,
 ) -> Array:
+    """``sigmoid(z) - t``, times what the element's loss counts."""
     dlogits = np.zeros_like(logits)
     z, t, dz = logits.reshape(-1), target.reshape(-1), dlogits.reshape(-1)  # (size,)
     weights = _flat_weights(weight, pixel_weight, z.size, logits.dtype)
@@ -234,3 +228,14 @@ def bce_with_logits_backward(
     dloss = np.full(logits.shape, dloss, logits.dtype).reshape(-1)  # (size,)
     _bce_with_logits_backward(dloss, z, t, weights, ignored, logits.dtype.type(count), dz)
     return dlogits
+
+
+@parallel_kernel
+def _bce_with_logits_backward(dloss, logits, target, weights, ignored, count, dlogits):
+    zero, one, size = logits.dtype.type(0), logits.dtype.type(1), logits.size
+    for task in prange((size + PIXELS - 1) // PIXELS):
+        for i in range(task * PIXELS, min((task + 1) * PIXELS, size)):
+            if target[i] != ignored:
+                e = math.exp(-abs(logits[i]))
+                sigmoid = (one if logits[i] >= zero else e) / (one + e)
+                dlogits[i] = (sigmoid - target[i]) * (weights[i] / count) * dloss[i]

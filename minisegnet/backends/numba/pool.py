@@ -17,8 +17,8 @@ from .conv import tap_slices
 from .launch import helper, parallel_kernel
 
 
-def _planes(x: Array) -> Array:
-    """Every channel of every image is pooled by itself, so that the first two axes can be one."""
+def planes(x: Array) -> Array:
+    """Every channel of every image is pooled (or resized) by itself, so that the first two axes can be one."""
     N, C, H, W = x.shape
     return x.reshape(N * C, H, W)  # (N * C, H, W)
 
@@ -37,7 +37,7 @@ def max_pool2d(
     )
     y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
     indices = np.empty((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
-    _max_pool2d(_planes(y), _planes(indices), _planes(x), kernel_size, stride, padding, dilation)
+    _max_pool2d(planes(y), planes(indices), planes(x), kernel_size, stride, padding, dilation)
     return y, indices
 
 
@@ -131,7 +131,7 @@ def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:
     OH, OW = output_size
     y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
     indices = np.empty((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
-    _adaptive_max_pool2d(_planes(y), _planes(indices), _planes(x))
+    _adaptive_max_pool2d(planes(y), planes(indices), planes(x))
     return y, indices
 
 
@@ -178,7 +178,7 @@ def avg_pool2d(
     N, C, H, W = x.shape
     OH, OW = pool2d_size((H, W), kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode)
     y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
-    _avg_pool2d(_planes(y), _planes(x), kernel_size, stride, padding, count_include_pad)
+    _avg_pool2d(planes(y), planes(x), kernel_size, stride, padding, count_include_pad)
     return y
 
 
@@ -214,7 +214,7 @@ def avg_pool2d_backward(
 ) -> Array:
     """Every pixel of a window gets the same share of its gradient."""
     dx = np.zeros((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
-    _avg_pool2d_backward(_planes(dx), _planes(dy), kernel_size, stride, padding, count_include_pad)
+    _avg_pool2d_backward(planes(dx), planes(dy), kernel_size, stride, padding, count_include_pad)
     return dx
 
 
@@ -274,7 +274,7 @@ def _share(dx, dy):
 def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
     """The mean of each bin; bins cover the map and may share a row or a column."""
     y = np.empty((*x.shape[:2], *output_size), x.dtype)  # (N, C, OH, OW)
-    _adaptive_avg_pool2d(_planes(y), _planes(x))
+    _adaptive_avg_pool2d(planes(y), planes(x))
     return y
 
 
@@ -297,7 +297,7 @@ def _adaptive_avg_pool2d(y, x):
 def adaptive_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
     """Every pixel of a bin gets the same share of its gradient."""
     dx = np.zeros((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
-    _adaptive_avg_pool2d_backward(_planes(dx), _planes(dy))
+    _adaptive_avg_pool2d_backward(planes(dx), planes(dy))
     return dx
 
 

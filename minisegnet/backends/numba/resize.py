@@ -12,16 +12,11 @@ from numba import prange
 from minisegnet.arrays import Array
 from minisegnet.sizes import Pair
 
-from .launch import helper, parallel_kernel
+from .launch import exact, parallel_kernel
+from .pool import planes
 
 
-def _planes(x: Array) -> Array:
-    """Every channel of every image is resized by itself, so that the first two axes can be one."""
-    N, C, H, W = x.shape
-    return x.reshape(N * C, H, W)  # (N * C, H, W)
-
-
-@helper
+@exact
 def _neighbours(size, output_size, align_corners, near, weight):
     """Of every output position on one axis: its two neighbours in the input, and the weight of each."""
     for o in range(output_size):
@@ -36,6 +31,7 @@ def _neighbours(size, output_size, align_corners, near, weight):
 
 
 def _axis(size: int, output_size: int, align_corners: bool, dtype: np.dtype) -> tuple[Array, Array]:
+    """Make room for the neighbours and the weights of one axis, and fill it in."""
     near = np.empty((output_size, 2), np.int64)  # (OH, 2)
     weight = np.empty((output_size, 2), dtype)  # (OH, 2)
     _neighbours(size, output_size, align_corners, near, weight)
@@ -49,7 +45,7 @@ def resize_bilinear(x: Array, size: Pair, *, align_corners: bool) -> Array:
     rows, row_weight = _axis(H, OH, align_corners, x.dtype)
     columns, column_weight = _axis(W, OW, align_corners, x.dtype)
     y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
-    _resize_bilinear(_planes(y), _planes(x), rows, row_weight, columns, column_weight)
+    _resize_bilinear(planes(y), planes(x), rows, row_weight, columns, column_weight)
     return y
 
 
@@ -75,7 +71,7 @@ def resize_bilinear_backward(dy: Array, input_size: Pair, *, align_corners: bool
     rows, row_weight = _axis(H, OH, align_corners, dy.dtype)
     columns, column_weight = _axis(W, OW, align_corners, dy.dtype)
     dx = np.zeros((N, C, H, W), dy.dtype)  # (N, C, H, W)
-    _resize_bilinear_backward(_planes(dx), _planes(dy), rows, row_weight, columns, column_weight)
+    _resize_bilinear_backward(planes(dx), planes(dy), rows, row_weight, columns, column_weight)
     return dx
 
 
@@ -99,7 +95,7 @@ def _resize_bilinear_backward(dx, dy, rows, row_weight, columns, column_weight):
 def resize_nearest(x: Array, size: Pair) -> Array:
     """Each output pixel copies one input pixel: ``floor(i * H / OH)``, in whole numbers."""
     y = np.empty((*x.shape[:2], *size), x.dtype)  # (N, C, OH, OW)
-    _resize_nearest(_planes(y), _planes(x), _sources(x.shape[3], size[1]))
+    _resize_nearest(planes(y), planes(x), _sources(x.shape[3], size[1]))
     return y
 
 
@@ -122,7 +118,7 @@ def _resize_nearest(y, x, columns):
 def resize_nearest_backward(dy: Array, input_size: Pair) -> Array:
     """Each input pixel collects the gradients of its copies."""
     dx = np.zeros((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
-    _resize_nearest_backward(_planes(dx), _planes(dy), _sources(input_size[1], dy.shape[3]))
+    _resize_nearest_backward(planes(dx), planes(dy), _sources(input_size[1], dy.shape[3]))
     return dx
 
 

@@ -51,6 +51,14 @@ def _maximum(image, top, bottom, left, right):
     return best, place
 
 
+def roi_pool(x: Array, rois: Array, output_size: Pair, *, spatial_scale: float) -> tuple[Array, Array]:
+    """The maximum of each bin of each region, and where it was."""
+    y = np.empty((len(rois), x.shape[1], *output_size), x.dtype)  # (R, C, OH, OW)
+    argmax = np.empty(y.shape, np.int64)  # (R, C, OH, OW)
+    _roi_pool(x, rois, rois.dtype.type(spatial_scale), y, argmax)
+    return y, argmax
+
+
 @parallel_kernel
 def _roi_pool(x, rois, scale, y, argmax):
     (H, W), (R, C, OH, OW) = x.shape[2:], y.shape
@@ -67,11 +75,12 @@ def _roi_pool(x, rois, scale, y, argmax):
                 y[r, c, i, j], argmax[r, c, i, j] = _maximum(x[n, c], top, bottom, left, right)
 
 
-def roi_pool(x: Array, rois: Array, output_size: Pair, *, spatial_scale: float) -> tuple[Array, Array]:
-    y = np.empty((len(rois), x.shape[1], *output_size), x.dtype)  # (R, C, OH, OW)
-    argmax = np.empty(y.shape, np.int64)  # (R, C, OH, OW)
-    _roi_pool(x, rois, rois.dtype.type(spatial_scale), y, argmax)
-    return y, argmax
+def roi_pool_backward(dy: Array, argmax: Array, rois: Array, input_shape: tuple[int, int, int, int]) -> Array:
+    """Each gradient goes to the pixel that won; where regions overlap, they add up."""
+    N, C, H, W = input_shape
+    dx = np.zeros((N, C, H * W), dy.dtype)  # (N, C, H * W)
+    _roi_pool_backward(dy, argmax, rois, dx)
+    return dx.reshape(input_shape)  # (N, C, H, W)
 
 
 @parallel_kernel
@@ -86,13 +95,6 @@ def _roi_pool_backward(dy, argmax, rois, dx):
                 for j in range(OW):
                     if argmax[r, c, i, j] >= 0:
                         dx[n, c, argmax[r, c, i, j]] += dy[r, c, i, j]  # regions that overlap add up
-
-
-def roi_pool_backward(dy: Array, argmax: Array, rois: Array, input_shape: tuple[int, int, int, int]) -> Array:
-    N, C, H, W = input_shape
-    dx = np.zeros((N, C, H * W), dy.dtype)  # (N, C, H * W)
-    _roi_pool_backward(dy, argmax, rois, dx)
-    return dx.reshape(input_shape)  # (N, C, H, W)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -173,14 +175,26 @@ def _axis_samples(begin, end, bins, size, scale, sampling_ratio, aligned):
 def _samples(
     rois: Array, output_size: Pair, size: Pair, spatial_scale: float, sampling_ratio: int, aligned: bool
 ) -> tuple[Array, ...]:
-    """Rows and columns of all samples, and 1 / how many each bin has: made once, used for every channel."""
+    """Rows and columns of all samples, and 1 / (how many a bin has): made once, used for every channel."""
     (OH, OW), (H, W) = output_size, size
-    x1, y1, x2, y2 = np.ascontiguousarray(rois[:, 1:].T)  # each (R,)
+    x1, y1, x2, y2 = rois[
+        :, 1:
+    ].T.copy()  # each (R,); a copy, as read-only ones would compile everything anew
     scale = rois.dtype.type(spatial_scale)
     *rows, row_counts = _axis_samples(y1, y2, OH, H, scale, sampling_ratio, aligned)
     *columns, column_counts = _axis_samples(x1, x2, OW, W, scale, sampling_ratio, aligned)
     share = (1 / np.maximum(row_counts * column_counts, 1)).astype(rois.dtype)  # (R,)
     return *rows, *columns, share
+
+
+def roi_align(
+    x: Array, rois: Array, output_size: Pair, *, spatial_scale: float, sampling_ratio: int, aligned: bool
+) -> Array:
+    """The mean of each bin's samples, each blended from the four pixels around it."""
+    samples = _samples(rois, output_size, x.shape[2:], spatial_scale, sampling_ratio, aligned)
+    y = np.empty((len(rois), x.shape[1], *output_size), x.dtype)  # (R, C, OH, OW)
+    _roi_align(x, rois, *samples, y)
+    return y
 
 
 @parallel_kernel
@@ -204,13 +218,20 @@ def _roi_align(x, rois, rows, low_row, row_fraction, columns, low_column, column
                 y[r, c, i, j] = total * share[r]
 
 
-def roi_align(
-    x: Array, rois: Array, output_size: Pair, *, spatial_scale: float, sampling_ratio: int, aligned: bool
+def roi_align_backward(
+    dy: Array,
+    rois: Array,
+    input_shape: tuple[int, int, int, int],
+    *,
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
 ) -> Array:
-    samples = _samples(rois, output_size, x.shape[2:], spatial_scale, sampling_ratio, aligned)
-    y = np.empty((len(rois), x.shape[1], *output_size), x.dtype)  # (R, C, OH, OW)
-    _roi_align(x, rois, *samples, y)
-    return y
+    """Each gradient goes to the same pixels as its samples came from, with the same weights."""
+    samples = _samples(rois, dy.shape[2:], input_shape[2:], spatial_scale, sampling_ratio, aligned)
+    dx = np.zeros(input_shape, dy.dtype)  # (N, C, H, W)
+    _roi_align_backward(dy, rois, *samples, dx)
+    return dx
 
 
 @parallel_kernel
@@ -238,18 +259,3 @@ def _roi_align_backward(
                             top[right] += weight_top * weight_right * d
                             bottom[left] += weight_bottom * weight_left * d
                             bottom[right] += weight_bottom * weight_right * d
-
-
-def roi_align_backward(
-    dy: Array,
-    rois: Array,
-    input_shape: tuple[int, int, int, int],
-    *,
-    spatial_scale: float,
-    sampling_ratio: int,
-    aligned: bool,
-) -> Array:
-    samples = _samples(rois, dy.shape[2:], input_shape[2:], spatial_scale, sampling_ratio, aligned)
-    dx = np.zeros(input_shape, dy.dtype)  # (N, C, H, W)
-    _roi_align_backward(dy, rois, *samples, dx)
-    return dx

@@ -9,10 +9,12 @@ from minisegnet.sizes import Pair, crop2d_start
 
 
 def concat(arrays: Sequence[Array], *, axis: int) -> Array:
+    """One array after the other."""
     return np.concatenate(arrays, axis=axis)
 
 
 def concat_backward(dy: Array, sizes: Sequence[int], *, axis: int) -> list[Array]:
+    """Slices of dy, copied."""
     parts, start = [], 0
     for length in sizes:
         part = (slice(None),) * axis + (slice(start, start + length),)
@@ -23,19 +25,23 @@ def concat_backward(dy: Array, sizes: Sequence[int], *, axis: int) -> list[Array
 
 @np.errstate(over="ignore", invalid="ignore")
 def add(a: Array, b: Array) -> Array:
+    """Element by element."""
     return np.add(a, b, out=np.empty_like(a))  # `out` keeps a 0-d array an array
 
 
 def add_backward(dy: Array) -> tuple[Array, Array]:
+    """A sum passes its gradient on to both."""
     return dy.copy(), dy.copy()
 
 
 def crop2d(x: Array, size: Pair) -> Array:
+    """A slice, copied."""
     (h, w), (top, left) = size, crop2d_start(x.shape[2:], size)
     return x[:, :, top : top + h, left : left + w].copy()  # (N, C, h, w)
 
 
 def crop2d_backward(dy: Array, input_size: Pair) -> Array:
+    """dy in the middle of zeros."""
     (N, C, h, w), (H, W) = dy.shape, input_size
     top, left = crop2d_start((H, W), (h, w))
     dx = np.zeros((N, C, H, W), dy.dtype)
@@ -44,6 +50,7 @@ def crop2d_backward(dy: Array, input_size: Pair) -> Array:
 
 
 def pad2d(x: Array, padding: Pair, *, mode: str) -> Array:
+    """The map in the middle of a larger one; for a reflection the border is copied from it, backwards."""
     (N, C, H, W), (ph, pw) = x.shape, padding
     y = np.zeros((N, C, H + 2 * ph, W + 2 * pw), x.dtype)
     y[:, :, ph : ph + H, pw : pw + W] = x
@@ -58,6 +65,7 @@ def pad2d(x: Array, padding: Pair, *, mode: str) -> Array:
 
 @np.errstate(over="ignore", invalid="ignore")
 def pad2d_backward(dy: Array, padding: Pair, *, mode: str) -> Array:
+    """The middle of dy, after a reflected border has been added to what it mirrors."""
     ph, pw = padding
     H, W = dy.shape[2] - 2 * ph, dy.shape[3] - 2 * pw
     if mode == "reflect":

@@ -7,6 +7,7 @@ from minisegnet.arrays import Array
 
 @np.errstate(divide="ignore", over="ignore", invalid="ignore")
 def nms(boxes: Array, scores: Array, *, iou_threshold: float) -> Array:
+    """Keep the best candidate, drop all that overlap it too much, and go on with those that are left."""
     x1, y1, x2, y2 = boxes.T
     area = (x2 - x1) * (y2 - y1)
     candidates = np.argsort(-scores, kind="stable")  # best first; of equal scores the lower index first

@@ -22,6 +22,7 @@ BLOCK_BYTES = 2 * 2**20  # of columns at a time: about what a core's cache holds
 def conv2d(
     x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Array:
+    """The filters times the columns (im2col)."""
     size = conv2d_size(x.shape[2:], w.shape[2:], stride=stride, padding=padding, dilation=dilation)
     y = _correlate(x, w, size, stride, padding, dilation, groups)  # (N, K, OH, OW)
     if b is not None:
@@ -33,6 +34,7 @@ def conv2d(
 def conv2d_backward(
     dy: Array, x: Array, w: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int, need_dx: bool
 ) -> tuple[Array | None, Array, Array]:
+    """dx spreads dy through the filters, dw is dy times the columns, db sums dy."""
     dx = _spread(dy, w, x.shape[2:], stride, padding, dilation, groups) if need_dx else None  # (N, C, H, W)
     dw = _weight_gradient(dy, x, w.shape, stride, padding, dilation, groups)  # (K, C/groups, KH, KW)
     return dx, dw, dy.sum(axis=(0, 2, 3))
@@ -54,6 +56,7 @@ def conv_transpose2d(
     dilation: Pair,
     groups: int,
 ) -> Array:
+    """Spread x through the filters."""
     size = conv_transpose2d_size(
         x.shape[2:],
         w.shape[2:],
@@ -80,6 +83,7 @@ def conv_transpose2d_backward(
     dilation: Pair,
     groups: int,
 ) -> tuple[Array, Array, Array]:
+    """dx is a convolution of dy; in dw the two maps change places."""
     dx = _correlate(dy, w, x.shape[2:], stride, padding, dilation, groups)  # (N, C, H, W)
     dw = _weight_gradient(x, dy, w.shape, stride, padding, dilation, groups)  # (C, K/groups, KH, KW)
     return dx, dw, dy.sum(axis=(0, 2, 3))

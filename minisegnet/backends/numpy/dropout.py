@@ -1,8 +1,13 @@
-"""Dropout with counter-based random numbers (Philox4x32-10).
+"""Dropout with counter-based random numbers.
+
+Philox4x32-10: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011.
 
 A counter-based generator has no state: the random words of block b are a function of b and the key alone. So all
 blocks can be computed at once, here as arrays, and every backend gets the same bits.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +19,7 @@ WORD = 0xFFFFFFFF  # 32 bits
 CHUNK = 2**14  # blocks at a time: the arrays of a chunk fit in the cache
 
 
-def philox4x32(counter, key):
+def philox4x32(counter: Sequence[Any], key: Sequence[int]) -> tuple[Array, Array, Array, Array]:
     """Ten rounds on four counter words and two key words; each word an integer or a uint64 array below 2**32.
 
     The product of two 32-bit words fits into 64 bits; its high and low halves are what a round mixes.
@@ -44,6 +49,7 @@ def _random_words(first, stop, key):
 
 @np.errstate(over="ignore", invalid="ignore")
 def dropout(x: Array, p: float, *, key: tuple[int, int, int]) -> tuple[Array, Array]:
+    """Keep an element where its random word reaches ``p * 2**32``, and scale it by ``1 / (1 - p)``."""
     threshold = np.uint64(round(p * 2**32))  # p = 1 gives 2**32, which no 32-bit word reaches
     mask = np.empty(x.size, bool)
     blocks = (x.size + 3) // 4
@@ -57,5 +63,6 @@ def dropout(x: Array, p: float, *, key: tuple[int, int, int]) -> tuple[Array, Ar
 
 @np.errstate(over="ignore", invalid="ignore")
 def dropout_backward(dy: Array, mask: Array, p: float) -> Array:
+    """What was kept passes its gradient, scaled as in the forward."""
     scale = 1.0 / (1.0 - p) if p < 1 else 0.0  # what is kept makes up for what is dropped
     return keep_where(mask, np.multiply(dy, scale, out=np.empty_like(dy)))

@@ -65,6 +65,7 @@ def softmax_cross_entropy(
     ignore_index: int | None,
     reduction: str,
 ) -> tuple[Array, Array]:
+    """Minus the logarithm of the label's probability, for each pixel; and all probabilities."""
     N, C = logits.shape[:2]
     labels, ignored = _labels(target, ignore_index)  # (N, M)
     weights, denominator = _class_weights(labels, ignored, weight, pixel_weight, logits.dtype)
@@ -91,6 +92,7 @@ def softmax_cross_entropy_backward(
     ignore_index: int | None,
     reduction: str,
 ) -> Array:
+    """``probs - one-hot of the label``, times what the pixel's loss counts."""
     N, C = probs.shape[:2]
     labels, ignored = _labels(target, ignore_index)  # (N, M)
     weights, denominator = _class_weights(labels, ignored, weight, pixel_weight, probs.dtype)
@@ -131,6 +133,7 @@ def bce_with_logits(
     ignore_index: float | None,
     reduction: str,
 ) -> Array:
+    """``-t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z))`` for each element."""
     weights, ignored, count = _element_weights(logits, target, weight, pixel_weight, ignore_index)
     # log(1 + exp(z)) - z*t, written so that only exponentials of negative numbers are taken.
     losses = np.log1p(np.exp(-np.abs(logits)))
@@ -150,6 +153,7 @@ def bce_with_logits_backward(
     ignore_index: float | None,
     reduction: str,
 ) -> Array:
+    """``sigmoid(z) - t``, times what the element's loss counts."""
     weights, ignored, count = _element_weights(logits, target, weight, pixel_weight, ignore_index)
     small = np.exp(-np.abs(logits))  # in 0..1
     probs = np.where(logits >= 0, 1, small) / (1 + small)  # the sigmoid, from the side that cannot overflow

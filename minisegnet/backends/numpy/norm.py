@@ -43,6 +43,7 @@ def batch_norm(
     momentum: float,
     eps: float,
 ) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    """``y = gamma * (x - mean) / sqrt(var + eps) + beta`` for each channel."""
     dtype, rank = x.dtype, x.ndim
     if training:
         M = x.size // x.shape[1]  # values in a channel
@@ -70,6 +71,7 @@ def batch_norm(
 def batch_norm_backward(
     dy: Array, x: Array, gamma: Array | None, mean: Array, inv_std: Array, *, training: bool
 ) -> tuple[Array, Array | None, Array | None]:
+    """In training the mean and the variance depend on every x too: two projections are subtracted from dy."""
     dtype, rank = x.dtype, x.ndim
     scale = _per_channel(inv_std if gamma is None else gamma * inv_std, rank)
     if gamma is None and not training:

@@ -26,6 +26,7 @@ def _tap_slices(offset, size, output_size, stride):
 def max_pool2d(
     x: Array, kernel_size: Pair, *, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
 ) -> tuple[Array, Array]:
+    """Compare one tap of all windows after the other with the best so far."""
     (N, C, H, W), (KH, KW) = x.shape, kernel_size
     OH, OW = pool2d_size(
         (H, W), kernel_size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
@@ -59,6 +60,7 @@ def _first_positions(output_size, stride, padding, dilation):
 
 @np.errstate(over="ignore", invalid="ignore")
 def max_pool2d_backward(dy: Array, indices: Array, input_size: Pair) -> Array:
+    """Add each gradient where its maximum was."""
     (N, C, _, _), (H, W) = dy.shape, input_size
     dx = np.empty((N, C, H, W), dy.dtype)
     for n in range(N):  # image by image, because the sums are collected in float64
@@ -66,7 +68,7 @@ def max_pool2d_backward(dy: Array, indices: Array, input_size: Pair) -> Array:
     return dx
 
 
-def add_at(positions, values, size):
+def add_at(positions: Array, values: Array, size: int) -> Array:
     """Add each value to a flat array of zeros, at its position; positions may repeat.
 
     `array[positions] += values` would keep only one of several values with the same position. `np.bincount`
@@ -82,6 +84,7 @@ def _plane_offsets(indices, plane):
 
 
 def max_unpool2d(x: Array, indices: Array, output_size: Pair) -> Array:
+    """Write each value where its index says."""
     (N, C, _, _), (H, W) = x.shape, output_size
     y = np.zeros(N * C * H * W, x.dtype)
     # Assigned in row-major order through one flat index: where an index repeats, the last write wins.
@@ -90,7 +93,8 @@ def max_unpool2d(x: Array, indices: Array, output_size: Pair) -> Array:
 
 
 def max_unpool2d_backward(dy: Array, indices: Array) -> Array:
-    return dy.reshape(-1)[_plane_offsets(indices, dy.shape[2] * dy.shape[3])]  # (N, C, OH, OW)
+    """Read dy at each index."""
+    return dy.reshape(-1)[_plane_offsets(indices, dy.shape[2] * dy.shape[3])]  # (N, C, H, W)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -101,6 +105,7 @@ def max_unpool2d_backward(dy: Array, indices: Array) -> Array:
 def avg_pool2d(
     x: Array, kernel_size: Pair, *, stride: Pair, padding: Pair, ceil_mode: bool, count_include_pad: bool
 ) -> Array:
+    """Add up the taps of all windows, down and then across, and divide."""
     (N, C, H, W), (KH, KW) = x.shape, kernel_size
     OH, OW = pool2d_size((H, W), kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode)
     down = np.zeros((N, C, OH, W), x.dtype)
@@ -126,6 +131,7 @@ def avg_pool2d_backward(
     ceil_mode: bool,
     count_include_pad: bool,
 ) -> Array:
+    """Divide, and add to the taps of all windows, across and then down."""
     (N, C, OH, OW), (H, W), (KH, KW) = dy.shape, input_size, kernel_size
     sizes = _window_sizes((OH, OW), (H, W), kernel_size, stride, padding, count_include_pad)
     share = dy / sizes.astype(dy.dtype)  # every pixel of a window gets the same share
@@ -154,11 +160,13 @@ def _window_sizes(output_size, size, kernel_size, stride, padding, count_include
 
 @np.errstate(over="ignore", invalid="ignore")
 def global_avg_pool2d(x: Array) -> Array:
+    """The mean of each map."""
     return x.mean(axis=(2, 3), keepdims=True)  # (N, C, 1, 1)
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def global_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
+    """Every pixel of a map gets the same share."""
     (N, C, _, _), (H, W) = dy.shape, input_size
     dx = np.empty((N, C, H, W), dy.dtype)
     dx[...] = dy / (H * W)  # the same share for every pixel
@@ -171,6 +179,7 @@ def global_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
 
 @np.errstate(invalid="ignore")
 def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:
+    """The maximum of each bin, in all maps at once."""
     (N, C, H, W), (OH, OW) = x.shape, output_size
     y = np.empty((N, C, OH, OW), x.dtype)
     indices = np.empty((N, C, OH, OW), np.int64)
@@ -183,7 +192,7 @@ def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:
     return y, indices
 
 
-def maximum_and_place(values):
+def maximum_and_place(values: Array) -> tuple[Array, Array]:
     """The maximum over the last two axes and its place there: the first one, but the last NaN if any."""
     values = values.reshape(*values.shape[:-2], values.shape[-2] * values.shape[-1])  # (..., h * w)
     place = values.argmax(axis=-1)  # a NaN counts as the largest, but the first one
@@ -197,6 +206,7 @@ def maximum_and_place(values):
 
 @np.errstate(over="ignore", invalid="ignore")
 def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
+    """The mean of each bin's rows, and then of its columns."""
     (N, C, H, W), (OH, OW) = x.shape, output_size
     down = np.empty((N, C, OH, W), x.dtype)
     for i in range(OH):
@@ -211,6 +221,7 @@ def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
 
 @np.errstate(over="ignore", invalid="ignore")
 def adaptive_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
+    """Share out over each bin's columns, and then over its rows."""
     (N, C, OH, OW), (H, W) = dy.shape, input_size
     down = np.zeros((N, C, OH, W), dy.dtype)
     for j in range(OW):

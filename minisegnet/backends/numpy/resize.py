@@ -24,6 +24,7 @@ def _linear_coefficients(size, output_size, align_corners, dtype):
 
 @np.errstate(over="ignore", invalid="ignore")
 def resize_bilinear(x: Array, size: Pair, *, align_corners: bool) -> Array:
+    """Blend two columns for each output column, and then two rows for each output row."""
     (H, W), (OH, OW) = x.shape[2:], size
     left, right, fraction = _linear_coefficients(W, OW, align_corners, x.dtype)
     wide = x.take(left, axis=3) * (1 - fraction)  # (N, C, H, OW)
@@ -37,6 +38,7 @@ def resize_bilinear(x: Array, size: Pair, *, align_corners: bool) -> Array:
 
 @np.errstate(over="ignore", invalid="ignore")
 def resize_bilinear_backward(dy: Array, input_size: Pair, *, align_corners: bool) -> Array:
+    """Add each row to the two that it was blended from, and then each column."""
     (H, W), (OH, OW) = input_size, dy.shape[2:]
     top, bottom, fraction = _linear_coefficients(H, OH, align_corners, dy.dtype)
     wide = _add_rows(dy, H, (top, 1 - fraction), (bottom, fraction))  # (N, C, H, OW)
@@ -45,6 +47,7 @@ def resize_bilinear_backward(dy: Array, input_size: Pair, *, align_corners: bool
 
 
 def resize_nearest(x: Array, size: Pair) -> Array:
+    """Pick columns, and then rows."""
     (H, W), (OH, OW) = x.shape[2:], size
     rows, cols = np.arange(OH) * H // OH, np.arange(OW) * W // OW
     return x.take(cols, axis=3).take(rows, axis=2)  # (N, C, OH, OW)
@@ -52,6 +55,7 @@ def resize_nearest(x: Array, size: Pair) -> Array:
 
 @np.errstate(over="ignore", invalid="ignore")
 def resize_nearest_backward(dy: Array, input_size: Pair) -> Array:
+    """Add each row to the one that it was copied from, and then each column."""
     (H, W), (OH, OW) = input_size, dy.shape[2:]
     rows, cols = np.arange(OH) * H // OH, np.arange(OW) * W // OW
     wide = _add_rows(dy, H, (rows, np.ones(OH, dy.dtype)))  # (N, C, H, OW)

@@ -18,6 +18,7 @@ from .pool import add_at, maximum_and_place
 
 @np.errstate(over="ignore", invalid="ignore")
 def roi_pool(x: Array, rois: Array, output_size: Pair, *, spatial_scale: float) -> tuple[Array, Array]:
+    """The maximum of each bin of each region, over all channels at once, and where it was."""
     (_, C, H, W), R, (OH, OW) = x.shape, rois.shape[0], output_size
     y = np.zeros((R, C, OH, OW), x.dtype)  # an empty bin gives 0
     argmax = np.full((R, C, OH, OW), -1, np.int64)  # and came from nowhere
@@ -50,6 +51,7 @@ def _bin(first, last, i, bins, size):
 
 @np.errstate(over="ignore", invalid="ignore")
 def roi_pool_backward(dy: Array, argmax: Array, rois: Array, input_shape: tuple[int, int, int, int]) -> Array:
+    """Add each gradient where its maximum was."""
     N, C, H, W = input_shape
     dx = np.empty((N, C, H, W), dy.dtype)
     batch = rois[:, 0].astype(np.int64)
@@ -69,6 +71,7 @@ def roi_pool_backward(dy: Array, argmax: Array, rois: Array, input_shape: tuple[
 def roi_align(
     x: Array, rois: Array, output_size: Pair, *, spatial_scale: float, sampling_ratio: int, aligned: bool
 ) -> Array:
+    """A weighted sum of each bin's rows, and then of the columns of what came out."""
     (_, C, H, W), R, (OH, OW) = x.shape, rois.shape[0], output_size
     y = np.empty((R, C, OH, OW), x.dtype)
     for r in range(R):
@@ -94,6 +97,7 @@ def roi_align_backward(
     sampling_ratio: int,
     aligned: bool,
 ) -> Array:
+    """The same weights the other way: first to the columns, and then to the rows."""
     (_, C, H, W), (R, _, OH, OW) = input_shape, dy.shape
     dx = np.zeros(input_shape, dy.dtype)
     for r in range(R):

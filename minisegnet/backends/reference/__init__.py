@@ -3,7 +3,7 @@
 Slow on purpose. Nothing here is clever, so that each kernel can be read as the exact meaning of its op.
 """
 
-from minisegnet.backends.reference.activation import (
+from .activation import (
     leaky_relu,
     leaky_relu_backward,
     log_softmax,
@@ -15,7 +15,7 @@ from minisegnet.backends.reference.activation import (
     softmax,
     softmax_backward,
 )
-from minisegnet.backends.reference.arrange import (
+from .arrange import (
     add,
     add_backward,
     concat,
@@ -25,23 +25,18 @@ from minisegnet.backends.reference.arrange import (
     pad2d,
     pad2d_backward,
 )
-from minisegnet.backends.reference.boxes import nms
-from minisegnet.backends.reference.conv import (
-    conv2d,
-    conv2d_backward,
-    conv_transpose2d,
-    conv_transpose2d_backward,
-)
-from minisegnet.backends.reference.dropout import dropout, dropout_backward
-from minisegnet.backends.reference.linear import linear, linear_backward
-from minisegnet.backends.reference.loss import (
+from .boxes import nms
+from .conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
+from .dropout import dropout, dropout_backward
+from .linear import linear, linear_backward
+from .loss import (
     bce_with_logits,
     bce_with_logits_backward,
     softmax_cross_entropy,
     softmax_cross_entropy_backward,
 )
-from minisegnet.backends.reference.norm import batch_norm, batch_norm_backward
-from minisegnet.backends.reference.pool import (
+from .norm import batch_norm, batch_norm_backward
+from .pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
     adaptive_max_pool2d,
@@ -54,13 +49,8 @@ from minisegnet.backends.reference.pool import (
     max_unpool2d,
     max_unpool2d_backward,
 )
-from minisegnet.backends.reference.resize import (
-    resize_bilinear,
-    resize_bilinear_backward,
-    resize_nearest,
-    resize_nearest_backward,
-)
-from minisegnet.backends.reference.roi import roi_align, roi_align_backward, roi_pool, roi_pool_backward
+from .resize import resize_bilinear, resize_bilinear_backward, resize_nearest, resize_nearest_backward
+from .roi import roi_align, roi_align_backward, roi_pool, roi_pool_backward
 
 __all__ = [
     "adaptive_avg_pool2d",

@@ -7,14 +7,15 @@ import numpy as np
 from minisegnet.arrays import Array
 
 
-def _outer_axis_inner(x: Array, axis: int) -> Array:
+def outer_axis_inner(x: Array, axis: int) -> Array:
     """Show an array of any rank as (O, A, I): the axes before, the axis itself, the axes after."""
     return x.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
 
 
 def softmax(x: Array, *, axis: int) -> Array:
+    """``exp(x) / sum of exp(x)`` along the axis."""
     result = np.empty_like(x)
-    x, y = _outer_axis_inner(x, axis), _outer_axis_inner(result, axis)  # (O, A, I)
+    x, y = outer_axis_inner(x, axis), outer_axis_inner(result, axis)  # (O, A, I)
     O, A, I = x.shape
     for o in range(O):
         for i in range(I):
@@ -31,8 +32,9 @@ def softmax(x: Array, *, axis: int) -> Array:
 
 
 def softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
+    """``y * (dy - sum of dy * y)``: raising one probability lowers all others."""
     result = np.empty_like(y)
-    dy, y, dx = (_outer_axis_inner(a, axis) for a in (dy, y, result))  # (O, A, I)
+    dy, y, dx = (outer_axis_inner(a, axis) for a in (dy, y, result))  # (O, A, I)
     O, A, I = y.shape
     for o in range(O):
         for i in range(I):
@@ -46,8 +48,9 @@ def softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
 
 @np.errstate(over="ignore")  # a difference beyond float32's range is stored as -inf, rightly
 def log_softmax(x: Array, *, axis: int) -> Array:
+    """``x - log(sum of exp(x))`` along the axis."""
     result = np.empty_like(x)
-    x, y = _outer_axis_inner(x, axis), _outer_axis_inner(result, axis)  # (O, A, I)
+    x, y = outer_axis_inner(x, axis), outer_axis_inner(result, axis)  # (O, A, I)
     O, A, I = x.shape
     for o in range(O):
         for i in range(I):
@@ -63,8 +66,9 @@ def log_softmax(x: Array, *, axis: int) -> Array:
 
 
 def log_softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
+    """``dy - exp(y) * sum of dy``."""
     result = np.empty_like(y)
-    dy, y, dx = (_outer_axis_inner(a, axis) for a in (dy, y, result))  # (O, A, I)
+    dy, y, dx = (outer_axis_inner(a, axis) for a in (dy, y, result))  # (O, A, I)
     O, A, I = y.shape
     for o in range(O):
         for i in range(I):
@@ -77,6 +81,7 @@ def log_softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
 
 
 def relu(x: Array) -> Array:
+    """What is negative becomes 0."""
     result = np.empty_like(x)
     x, y = x.reshape(-1), result.reshape(-1)
     for i in range(x.size):
@@ -85,6 +90,7 @@ def relu(x: Array) -> Array:
 
 
 def relu_backward(dy: Array, y: Array) -> Array:
+    """The gradient passes where y is positive."""
     result = np.empty_like(y)
     dy, y, dx = dy.reshape(-1), y.reshape(-1), result.reshape(-1)
     for i in range(y.size):
@@ -94,6 +100,7 @@ def relu_backward(dy: Array, y: Array) -> Array:
 
 @np.errstate(over="ignore")  # a slope above 1 may leave float32's range
 def leaky_relu(x: Array, slope: float) -> Array:
+    """What is negative is multiplied by the slope."""
     result = np.empty_like(x)
     x, y = x.reshape(-1), result.reshape(-1)
     for i in range(x.size):
@@ -103,6 +110,7 @@ def leaky_relu(x: Array, slope: float) -> Array:
 
 @np.errstate(over="ignore")
 def leaky_relu_backward(dy: Array, y: Array, slope: float) -> Array:
+    """The gradient passes where y is positive, and is multiplied by the slope elsewhere."""
     result = np.empty_like(y)
     dy, y, dx = dy.reshape(-1), y.reshape(-1), result.reshape(-1)
     for i in range(y.size):
@@ -111,6 +119,7 @@ def leaky_relu_backward(dy: Array, y: Array, slope: float) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
+    """``1 / (1 + exp(-x))``."""
     result = np.empty_like(x)
     x, y = x.reshape(-1), result.reshape(-1)
     for i in range(x.size):
@@ -121,6 +130,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def sigmoid_backward(dy: Array, y: Array) -> Array:
+    """``dy * y * (1 - y)``."""
     result = np.empty_like(y)
     dy, y, dx = dy.reshape(-1), y.reshape(-1), result.reshape(-1)
     for i in range(y.size):

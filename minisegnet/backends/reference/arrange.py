@@ -1,6 +1,5 @@
 """Putting arrays together, adding, cropping and padding them, in plain loops."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,20 +7,18 @@ import numpy as np
 from minisegnet.arrays import Array
 from minisegnet.sizes import Pair, crop2d_start, pad2d_size
 
-
-def _outer_axis_inner(x: Array, axis: int) -> Array:
-    """Show an array of any rank as (O, A, I): the axes before, the axis itself, the axes after."""
-    return x.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
+from .activation import outer_axis_inner
 
 
 def concat(arrays: Sequence[Array], *, axis: int) -> Array:
+    """Copy one array after the other into the result."""
     shape = list(arrays[0].shape)
     shape[axis] = sum(x.shape[axis] for x in arrays)
     result = np.empty(shape, arrays[0].dtype)
-    y = _outer_axis_inner(result, axis)  # (O, A, I)
+    y = outer_axis_inner(result, axis)  # (O, A, I)
     start = 0
     for array in arrays:
-        x = _outer_axis_inner(array, axis)  # (O, its share of A, I)
+        x = outer_axis_inner(array, axis)  # (O, its share of A, I)
         O, share, I = x.shape
         for o in range(O):
             for a in range(share):
@@ -32,11 +29,12 @@ def concat(arrays: Sequence[Array], *, axis: int) -> Array:
 
 
 def concat_backward(dy: Array, sizes: Sequence[int], *, axis: int) -> list[Array]:
+    """Copy each array's part out of dy."""
     gradients = []
     start = 0
     for share in sizes:
         result = np.empty((*dy.shape[:axis], share, *dy.shape[axis + 1 :]), dy.dtype)
-        dx, whole = _outer_axis_inner(result, axis), _outer_axis_inner(dy, axis)  # (O, share, I), (O, A, I)
+        dx, whole = outer_axis_inner(result, axis), outer_axis_inner(dy, axis)  # (O, share, I), (O, A, I)
         O, _, I = dx.shape
         for o in range(O):
             for a in range(share):
@@ -49,6 +47,7 @@ def concat_backward(dy: Array, sizes: Sequence[int], *, axis: int) -> list[Array
 
 @np.errstate(over="ignore", invalid="ignore")  # inf - inf is NaN here as everywhere
 def add(a: Array, b: Array) -> Array:
+    """Element by element."""
     result = np.empty_like(a)
     a, b, y = a.reshape(-1), b.reshape(-1), result.reshape(-1)  # (size,)
     for i in range(a.size):
@@ -57,10 +56,12 @@ def add(a: Array, b: Array) -> Array:
 
 
 def add_backward(dy: Array) -> tuple[Array, Array]:
-    return dy.copy(), dy.copy()  # a sum passes its gradient on to both
+    """A sum passes its gradient on to both."""
+    return dy.copy(), dy.copy()
 
 
 def crop2d(x: Array, size: Pair) -> Array:
+    """Copy the middle of each map."""
     N, C, H, W = x.shape
     h, w = size
     top, left = crop2d_start((H, W), size)
@@ -74,6 +75,7 @@ def crop2d(x: Array, size: Pair) -> Array:
 
 
 def crop2d_backward(dy: Array, input_size: Pair) -> Array:
+    """Copy dy into the middle of zeros: what was cropped away has no gradient."""
     N, C, h, w = dy.shape
     top, left = crop2d_start(input_size, (h, w))
     dx = np.zeros((N, C, *input_size), dy.dtype)  # (N, C, H, W); what was cropped away gets 0
@@ -98,6 +100,7 @@ def _source(i: int, size: int, mode: str) -> int:
 
 
 def pad2d(x: Array, padding: Pair, *, mode: str) -> Array:
+    """Each pixel of the larger map shows one of the map's own pixels, or 0."""
     N, C, H, W = x.shape
     ph, pw = padding
     PH, PW = pad2d_size((H, W), padding)
@@ -113,6 +116,7 @@ def pad2d(x: Array, padding: Pair, *, mode: str) -> Array:
 
 
 def pad2d_backward(dy: Array, padding: Pair, *, mode: str) -> Array:
+    """Each gradient goes to the pixel that was shown; where one was shown twice, they add up."""
     N, C, PH, PW = dy.shape
     ph, pw = padding
     H, W = PH - 2 * ph, PW - 2 * pw

@@ -21,6 +21,7 @@ def _iou(a: Array, b: Array) -> float:
 
 @np.errstate(all="ignore")  # two boxes without area: 0 / 0 is NaN, which is not above any threshold
 def nms(boxes: Array, scores: Array, *, iou_threshold: float) -> Array:
+    """Go from the best box to the worst; each one that stays suppresses those that overlap it too much."""
     R = len(boxes)
     order = sorted(range(R), key=lambda i: -scores[i])  # stable: of equal scores the lower index first
     suppressed = [False] * R

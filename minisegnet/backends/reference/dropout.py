@@ -35,6 +35,7 @@ def _scale(p: float, dtype: np.dtype) -> np.floating:
 
 @np.errstate(over="ignore")  # the scale is at least 1 and may leave float32's range
 def dropout(x: Array, p: float, *, key: tuple[int, int, int]) -> tuple[Array, Array]:
+    """Keep an element where its random word reaches ``p * 2**32``, and scale it by ``1 / (1 - p)``."""
     result, result_mask = np.zeros_like(x), np.zeros(x.shape, bool)
     x, y, mask = x.reshape(-1), result.reshape(-1), result_mask.reshape(-1)  # (size,)
     seed, step, layer = key
@@ -51,6 +52,7 @@ def dropout(x: Array, p: float, *, key: tuple[int, int, int]) -> tuple[Array, Ar
 
 @np.errstate(over="ignore")
 def dropout_backward(dy: Array, mask: Array, p: float) -> Array:
+    """What was kept passes its gradient, scaled as in the forward."""
     result = np.zeros_like(dy)
     dy, mask, dx = dy.reshape(-1), mask.reshape(-1), result.reshape(-1)  # (size,)
     scale = float(_scale(p, dy.dtype))

@@ -37,6 +37,7 @@ def softmax_cross_entropy(
     ignore_index: int | None,
     reduction: str,
 ) -> tuple[Array, Array]:
+    """Minus the logarithm of the label's probability, for each pixel; and all probabilities."""
     N, C, P = *logits.shape[:2], math.prod(logits.shape[2:])
     losses, probs = np.zeros(target.shape, logits.dtype), np.empty_like(logits)
     z, p = logits.reshape(N, C, P), probs.reshape(N, C, P)  # (N, C, P)
@@ -78,6 +79,7 @@ def softmax_cross_entropy_backward(
     ignore_index: int | None,
     reduction: str,
 ) -> Array:
+    """``probs - one-hot of the label``, times what the pixel's loss counts."""
     N, C, P = *probs.shape[:2], math.prod(probs.shape[2:])
     dlogits = np.zeros_like(probs)
     p, dz = probs.reshape(N, C, P), dlogits.reshape(N, C, P)  # (N, C, P)
@@ -105,6 +107,7 @@ def softmax_cross_entropy_backward(
 
 
 def _flat_weights(weight: Array | None, pixel_weight: Array | None, size: int) -> Array:
+    """The product of the weights that are given, in one row of all elements."""
     weights = np.ones(size)  # (size,)
     for i in range(size):
         for given in (weight, pixel_weight):
@@ -114,6 +117,7 @@ def _flat_weights(weight: Array | None, pixel_weight: Array | None, size: int) -
 
 
 def _count(target: Array, ignored: float | None) -> int:
+    """How many targets count."""
     count = 0
     for i in range(target.size):
         count += bool(target[i] != ignored)
@@ -130,6 +134,7 @@ def bce_with_logits(
     ignore_index: float | None,
     reduction: str,
 ) -> Array:
+    """``-t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z))`` for each element."""
     losses = np.zeros_like(logits)
     z, t, loss = logits.reshape(-1), target.reshape(-1), losses.reshape(-1)  # (size,)
     weights = _flat_weights(weight, pixel_weight, z.size)
@@ -138,7 +143,7 @@ def bce_with_logits(
     total_loss = 0.0
     for i in range(z.size):
         if t[i] != ignored:
-            # -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)), written so that nothing overflows
+            # Written so that exp never sees a positive number and nothing overflows.
             v = float(z[i])
             value = weights[i] * (max(v, 0.0) - v * float(t[i]) + math.log1p(math.exp(-abs(v))))
             loss[i] = value
@@ -161,6 +166,7 @@ def bce_with_logits_backward(
     ignore_index: float | None,
     reduction: str,
 ) -> Array:
+    """``sigmoid(z) - t``, times what the element's loss counts."""
     dlogits = np.zeros_like(logits)
     z, t, dz = logits.reshape(-1), target.reshape(-1), dlogits.reshape(-1)  # (size,)
     weights = _flat_weights(weight, pixel_weight, z.size)

@@ -5,6 +5,7 @@ A region is a row of rois: batch index, x1, y1, x2, y2. The box may lie partly o
 
 import math
 from bisect import bisect_left, bisect_right
+from functools import partial
 
 import numpy as np
 
@@ -45,6 +46,7 @@ def _maximum(image: Array, top: int, bottom: int, left: int, right: int) -> tupl
 
 
 def roi_pool(x: Array, rois: Array, output_size: Pair, *, spatial_scale: float) -> tuple[Array, Array]:
+    """The maximum of each bin of each region, and where it was."""
     R, (C, H, W), (OH, OW) = len(rois), x.shape[1:], output_size
     scale = rois.dtype.type(spatial_scale)
     y = np.empty((R, C, OH, OW), x.dtype)  # (R, C, OH, OW)
@@ -64,6 +66,7 @@ def roi_pool(x: Array, rois: Array, output_size: Pair, *, spatial_scale: float) 
 
 
 def roi_pool_backward(dy: Array, argmax: Array, rois: Array, input_shape: tuple[int, int, int, int]) -> Array:
+    """Each gradient goes to the pixel that won; where regions overlap, they add up."""
     R, C, OH, OW = dy.shape
     N, C, H, W = input_shape
     dx = np.zeros((N, C, H * W))  # (N, C, H * W), in float64 until the sums are complete
@@ -81,6 +84,12 @@ def roi_pool_backward(dy: Array, argmax: Array, rois: Array, input_shape: tuple[
 # RoI align: nothing is rounded, the mean of bilinear samples in each bin
 
 
+def _position(t: int, i: int, start: float, length: float, count: int) -> float:
+    """Coordinate of sample t in bin i, in the arrays' own dtype: floor() shows the last bit."""
+    number = type(start)
+    return start + number(i) * length + (number(t) + number(0.5)) * length / number(count)
+
+
 def _axis_samples(
     begin: float, end: float, bins: int, size: int, *, scale: float, sampling_ratio: int, aligned: bool
 ) -> tuple[list[list[tuple[int, int, float, float]]], int]:
@@ -90,7 +99,7 @@ def _axis_samples(
     it lies between and their weights. One that is more than a pixel outside the map counts as 0: it is left
     out of the list.
     """
-    number = type(begin)  # coordinates stay in the arrays' own dtype: floor() shows the last bit
+    number = type(begin)
     offset = number(0.5) if aligned else number(0)
     start = begin * scale - offset
     extent = end * scale - offset - start
@@ -101,16 +110,11 @@ def _axis_samples(
 
     samples = []
     for i in range(bins):
-
-        def position(t: int, i: int = i) -> float:
-            return start + number(i) * length + (number(t) + number(0.5)) * length / number(count)
-
+        position = partial(_position, i=i, start=start, length=length, count=count)
         # Positions grow with t, so that those on the map are one range. Looking for its ends by halving
         # makes a box of a thousand million pixels as quick as a small one.
-        first, stop = (
-            bisect_left(range(count), -1, key=position),
-            bisect_right(range(count), size, key=position),
-        )
+        first = bisect_left(range(count), -1, key=position)
+        stop = bisect_right(range(count), size, key=position)
         samples.append([_between(position(t), size) for t in range(first, stop)])
     return samples, max(count, 0)
 
@@ -129,6 +133,7 @@ def _between(position: float, size: int) -> tuple[int, int, float, float]:
 def roi_align(
     x: Array, rois: Array, output_size: Pair, *, spatial_scale: float, sampling_ratio: int, aligned: bool
 ) -> Array:
+    """The mean of each bin's samples, each blended from the four pixels around it."""
     R, (C, H, W), (OH, OW) = len(rois), x.shape[1:], output_size
     options = {"scale": rois.dtype.type(spatial_scale), "sampling_ratio": sampling_ratio, "aligned": aligned}
     y = np.empty((R, C, OH, OW), x.dtype)  # (R, C, OH, OW)
@@ -159,6 +164,7 @@ def roi_align_backward(
     sampling_ratio: int,
     aligned: bool,
 ) -> Array:
+    """Each gradient goes to the same pixels as its samples came from, with the same weights."""
     R, C, OH, OW = dy.shape
     N, C, H, W = input_shape
     options = {"scale": rois.dtype.type(spatial_scale), "sampling_ratio": sampling_ratio, "aligned": aligned}

@@ -1,0 +1,44 @@
+"""What the README promises can be pasted, runs; the two commands stand where readers and CI look for them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_examples_run() -> None:
+    names: dict[str, object] = {}
+    for example in EXAMPLES:
+        exec(compile(example, "README.md", "exec"), names)
+    assert len(EXAMPLES) >= 2
+
+
+@pytest.mark.parametrize(("heading", "ends"), [("Run", "minisegnet demo"), ("Test", "pytest")])
+def test_each_command_is_one_line_in_the_first_block_under_its_heading(heading: str, ends: str) -> None:
+    section = README.split(f"\n## {heading}\n")[1]
+    block = re.search(r"```\w*\n(.*?)```", section, flags=re.DOTALL)
+    assert block is not None
+    command = block.group(1).rstrip("\n")
+    assert "\n" not in command
+    assert command.startswith("python3 -m venv .venv && ") and command.endswith(ends)
+
+
+def test_the_pages_it_links_to_exist() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_no_module_reads_pickles() -> None:
+    found = [
+        path.relative_to(ROOT)
+        for path in (ROOT / "minisegnet").rglob("*.py")
+        if re.search(r"\bpickle\b|allow_pickle=True", path.read_text(encoding="utf-8"))
+    ]
+    assert found == []

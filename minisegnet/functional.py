@@ -249,7 +249,8 @@ def concat(arrays: Sequence[Input], *, axis: int = 1) -> Tensor:
 
     Backward: dy is cut into the same pieces.
     """
-    y = ops.concat([_array(a) for a in arrays], axis=axis)
+    parts: Any = [_array(a) for a in arrays] if isinstance(arrays, list | tuple) else arrays
+    y = ops.concat(parts, axis=axis)  # refuses what is no list
     sizes = [a.shape[axis] for a in arrays]
     return record(y, arrays, lambda dy: ops.concat_backward(dy, sizes, axis=axis))
 

@@ -56,6 +56,24 @@ def test_a_block_in_one_thread_leaves_others_alone() -> None:
     assert seen == ["numpy"]
 
 
+def test_blocks_that_start_at_the_same_time_leave_no_default_behind() -> None:
+    """Two threads, in the worst order: both objects are made before either block is entered."""
+    before = ops.current_backend()
+    first, second = ops.use_backend("reference"), ops.use_backend("numpy")
+    first.__enter__()
+    second.__enter__()
+    second.__exit__(None, None, None)
+    first.__exit__(None, None, None)
+    assert ops.current_backend() == before
+
+
+def test_a_block_inside_keeps_the_statement_before_it() -> None:
+    ops.use_backend("reference")
+    with ops.use_backend("numpy"):
+        pass
+    assert ops.current_backend() == "reference"
+
+
 def test_the_environment_variable_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINISEGNET_BACKEND", "reference")
     assert ops.current_backend() == "reference"
@@ -150,7 +168,7 @@ def test_a_cupy_array_goes_to_cupy_whatever_is_chosen() -> None:
 
 
 def test_numpy_arrays_under_cupy_name_to_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "_default", "cupy")
+    monkeypatch.setattr(dispatch, "selected_backend", lambda: "cupy")
     with pytest.raises(ValueError, match="to_backend"):
         ops.relu(np.zeros(2))
 

@@ -12,6 +12,8 @@ from minisegnet.sizes import Pair, as_int, as_pair
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
+LARGEST = 2**31 - 1  # of sizes, strides and the like: their products then fit the kernels' 64 bits
+
 AXES = {2: "(N, C)", 3: "(N, C, L)", 4: "(N, C, H, W)"}
 
 
@@ -121,9 +123,12 @@ def number(value: Any, name: str, op: str) -> float:
     """Return a finite Python float (so that it can't widen float32 arrays)."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{op}: {name} is {value!r} ({type(value).__name__}); expected a number")
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:  # a Python integer of hundreds of digits
+        result = math.inf
     if not math.isfinite(result):
-        raise ValueError(f"{op}: {name} is {result}; expected a finite number")
+        raise ValueError(f"{op}: {name} is {value}; expected a finite number")
     return result
 
 
@@ -147,12 +152,21 @@ def choice(value: Any, choices: Sequence[str], name: str, op: str) -> str:
 
 def pair(value: Any, name: str, op: str, minimum: int | None = None) -> Pair:
     """Return an (h, w) pair of Python integers; one integer counts for both."""
-    return as_pair(value, f"{op}: {name}", minimum)
+    h, w = as_pair(value, f"{op}: {name}", minimum)
+    _not_too_large(max(h, w), name, op, LARGEST)
+    return h, w
 
 
-def integer(value: Any, name: str, op: str, minimum: int | None = None) -> int:
+def integer(value: Any, name: str, op: str, minimum: int | None = None, *, maximum: int = LARGEST) -> int:
     """Return a Python integer."""
-    return as_int(value, f"{op}: {name}", minimum)
+    number = as_int(value, f"{op}: {name}", minimum)
+    _not_too_large(number, name, op, maximum)
+    return number
+
+
+def _not_too_large(number: int, name: str, op: str, maximum: int) -> None:
+    if number > maximum:
+        raise ValueError(f"{op}: {name} is {number}; expected at most {maximum}")
 
 
 def index_range(indices: Array, low: int, high: int, name: str, op: str, meaning: str) -> None:

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import threading
 from contextvars import ContextVar, Token
 from functools import cache
 from types import ModuleType, TracebackType
@@ -23,8 +24,9 @@ Backend: TypeAlias = str | ModuleType
 
 BACKENDS = ("reference", "numpy", "numba", "cupy", "cuda-on-cpu")
 
-_default: Backend | None = None  # set by use_backend(...) as a statement
+_default: "use_backend | None" = None  # the newest use_backend(...) that no `with` has entered
 _chosen: ContextVar[Backend | None] = ContextVar("minisegnet_backend", default=None)  # set by `with`
+_lock = threading.Lock()
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -41,7 +43,8 @@ class use_backend:
         example a learner's own file): its functions then serve as the ops of the same names.
 
     As a statement, ``use_backend("numpy")`` sets the default of the process. In a ``with`` statement the
-    choice holds inside the block only (and only in this thread), and the default is as it was before.
+    choice holds inside the block only (and only in this thread), and the default is as it was before. (Python makes
+    the object before it enters the block; other threads can see it as the default for that moment.)
 
     >>> with use_backend("reference"):
     ...     current_backend()
@@ -58,14 +61,17 @@ class use_backend:
                 f"Names: {', '.join(BACKENDS)}"
             )
         self.backend = backend
-        self._previous_default = _default
+        self._entered = False
         self._tokens: list[Token[Backend | None]] = []
-        _default = backend
+        with _lock:
+            self._previous, _default = _default, self
 
     def __enter__(self) -> "use_backend":
         global _default
-        if not self._tokens:  # it was a `with` statement after all: the process's default stays what it was
-            _default = self._previous_default
+        with _lock:  # it was a `with` statement after all: the process's default stays what it was
+            self._entered = True
+            while _default is not None and _default._entered:
+                _default = _default._previous
         self._tokens.append(_chosen.set(self.backend))
         return self
 
@@ -77,9 +83,12 @@ class use_backend:
 
 def selected_backend() -> Backend:
     """Return the backend in use: its name, or the module that was given to ``use_backend``."""
-    backend = _chosen.get() or _default
+    backend = _chosen.get()
     if backend is not None:
         return backend
+    default = _default
+    if default is not None:
+        return default.backend
     name = os.environ.get("MINISEGNET_BACKEND", "").strip()
     if name:
         require(name)

@@ -53,9 +53,11 @@ def dropout(x: Array, p: float, *, key: Sequence[int]) -> tuple[Array, Array]:
     p = _probability(p, op)
     if not isinstance(key, tuple | list) or len(key) != 3:
         raise ValueError(f"{op}: key is {key!r}; expected three integers (seed, step, layer)")
-    seed, step, layer = (checks.integer(part, f"key[{i}]", op, 0) for i, part in enumerate(key))
-    if seed >= 2**64 or step >= 2**32 or layer >= 2**32:
-        raise ValueError(f"{op}: key is {key!r}; expected seed < 2**64, step < 2**32 and layer < 2**32")
+    limits = (2**64 - 1, 2**32 - 1, 2**32 - 1)
+    seed, step, layer = (
+        checks.integer(part, f"key[{i}]", op, 0, maximum=limit)
+        for i, (part, limit) in enumerate(zip(key, limits, strict=True))
+    )
     return kernel(op, x)(checks.contiguous(x), p, key=(seed, step, layer))
 
 

@@ -25,7 +25,7 @@ def _weights(value: Any, name: str, op: str, like: Array) -> Array:
 
 
 def _dloss(value: Any, target: Array, logits: Array, reduction: str, op: str) -> Array:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float | np.floating) and not isinstance(value, bool):
         value = np.asarray(value, dtype=logits.dtype)
     dloss = checks.floats(value, "dloss", op, like=logits, like_name="logits")
     expected = tuple(target.shape) if reduction == "none" else ()
@@ -36,10 +36,7 @@ def _dloss(value: Any, target: Array, logits: Array, reduction: str, op: str) ->
 def _ignore_index(value: Any, op: str) -> int | None:
     if value is None:
         return None
-    index = checks.integer(value, "ignore_index", op)
-    if abs(index) >= 2**31:
-        raise ValueError(f"{op}: ignore_index is {index}; expected a label such as 255 or -100")
-    return index
+    return checks.integer(value, "ignore_index", op, -checks.LARGEST)
 
 
 def _labels(target: Any, logits: Array, ignore_index: int | None, op: str) -> Array:

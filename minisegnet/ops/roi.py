@@ -10,30 +10,36 @@ from minisegnet.ops.dispatch import is_cupy, kernel
 from minisegnet.sizes import IntOrPair
 
 LARGEST_COORDINATE = 2**31
+MOST_SAMPLES = 1024  # per cell and axis: more would only take memory
 
 
-def _rois(rois: Any, like: Array, like_name: str, N: int, spatial_scale: float, op: str) -> Array:
+def _rois(rois: Any, like: Array, like_name: str, N: int, op: str) -> Array:
+    """Check the shape and the batch index: all that roi_pool's backward reads."""
     rois = checks.floats(rois, "rois", op, like=like, like_name=like_name)
     if rois.ndim != 2 or rois.shape[1] != 5:
         raise ValueError(
             f"{op}: rois has shape {rois.shape}; expected (R, 5), each row: batch index, x1, y1, x2, y2"
         )
-    if is_cupy(rois) or len(rois) == 0:
-        return checks.contiguous(rois)
-    batch = rois[:, 0]
-    wrong = ~((batch >= 0) & (batch < N) & (batch == np.floor(batch)))
-    if wrong.any():
-        raise ValueError(
-            f"{op}: {int(wrong.sum())} rois have a batch index that is no whole number from 0 to {N - 1} "
-            f"(the first: {float(batch[wrong][0])})"
-        )
+    if not is_cupy(rois):
+        batch = rois[:, 0]
+        wrong = ~((batch >= 0) & (batch < N) & (batch == np.floor(batch)))
+        if wrong.any():
+            raise ValueError(
+                f"{op}: {int(wrong.sum())} rois have a batch index that is no whole number from 0 to {N - 1} "
+                f"(the first: {float(batch[wrong][0])})"
+            )
+    return checks.contiguous(rois)
+
+
+def _check_corners(rois: Array, spatial_scale: float, op: str) -> None:
+    if is_cupy(rois):
+        return
     with np.errstate(over="ignore", invalid="ignore"):
         corners = np.abs(rois[:, 1:] * rois.dtype.type(spatial_scale))
     if not (corners < LARGEST_COORDINATE).all():  # NaN compares as false, too
         raise ValueError(
             f"{op}: rois has corners that are NaN, infinite or beyond 2**31; expected pixel coordinates"
         )
-    return checks.contiguous(rois)
 
 
 def _spatial_scale(value: Any, op: str) -> float:
@@ -101,7 +107,8 @@ def roi_pool(
     x = checks.maps(x, "x", op)
     output_size = checks.pair(output_size, "output_size", op, 1)
     spatial_scale = _spatial_scale(spatial_scale, op)
-    rois = _rois(rois, x, "x", x.shape[0], spatial_scale, op)
+    rois = _rois(rois, x, "x", x.shape[0], op)
+    _check_corners(rois, spatial_scale, op)
     return kernel(op, x, rois)(checks.contiguous(x), rois, output_size, spatial_scale=spatial_scale)
 
 
@@ -136,7 +143,7 @@ def roi_pool_backward(dy: Array, argmax: Array, rois: Array, input_shape: tuple[
     op = "roi_pool_backward"
     dy = checks.maps(dy, "dy", op)
     input_shape = _input_shape(input_shape, dy, op)
-    rois = _rois(rois, dy, "dy", input_shape[0], 1.0, op)
+    rois = _rois(rois, dy, "dy", input_shape[0], op)
     checks.shape(rois, (dy.shape[0], 5), "rois", op, "one row for each dy[r]")
     argmax = checks.integers(argmax, "argmax", op)
     checks.shape(argmax, dy.shape, "argmax", op, "one position for each element of dy")
@@ -211,9 +218,10 @@ def _align_arguments(
     op: str,
 ) -> tuple[Array, dict[str, Any]]:
     spatial_scale = _spatial_scale(spatial_scale, op)
-    sampling_ratio = checks.integer(sampling_ratio, "sampling_ratio", op)
+    sampling_ratio = checks.integer(sampling_ratio, "sampling_ratio", op, maximum=MOST_SAMPLES)
     aligned = checks.flag(aligned, "aligned", op)
-    rois = _rois(rois, like, like_name, N, spatial_scale, op)
+    rois = _rois(rois, like, like_name, N, op)
+    _check_corners(rois, spatial_scale, op)
     if aligned and not is_cupy(rois):
         inverted = (rois[:, 3] < rois[:, 1]) | (rois[:, 4] < rois[:, 2])
         if inverted.any():

@@ -37,7 +37,7 @@ def conv2d_backward(
     """dx spreads dy through the filters, dw is dy times the columns, db sums dy."""
     dx = _spread(dy, w, x.shape[2:], stride, padding, dilation, groups) if need_dx else None  # (N, C, H, W)
     dw = _weight_gradient(dy, x, w.shape, stride, padding, dilation, groups)  # (K, C/groups, KH, KW)
-    return dx, dw, dy.sum(axis=(0, 2, 3))
+    return dx, dw, dy.sum(axis=(0, 2, 3), dtype=np.float64).astype(dy.dtype)
 
 
 # The transposed convolution is the backward of a convolution to its input, used as a forward. So its own
@@ -86,7 +86,7 @@ def conv_transpose2d_backward(
     """dx is a convolution of dy; in dw the two maps change places."""
     dx = _correlate(dy, w, x.shape[2:], stride, padding, dilation, groups)  # (N, C, H, W)
     dw = _weight_gradient(x, dy, w.shape, stride, padding, dilation, groups)  # (C, K/groups, KH, KW)
-    return dx, dw, dy.sum(axis=(0, 2, 3))
+    return dx, dw, dy.sum(axis=(0, 2, 3), dtype=np.float64).astype(dy.dtype)
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -41,6 +41,10 @@ def set_threads(threads: int, *, cold: bool) -> Iterator[None]:
 
 def describe() -> dict[str, object]:
     """Say on what and with what this process runs."""
+    from minisegnet.cli.doctor import (
+        cpu_model,
+    )  # here, because it imports NumPy, which reads the threads' number
+
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
@@ -54,17 +58,6 @@ def describe() -> dict[str, object]:
             if name.startswith(PREFIXES)
         },
     }
-
-
-def cpu_model() -> str:
-    """Name the processor, as exactly as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:  # not Linux
-        pass
-    return platform.processor() or platform.machine() or "unknown"
 
 
 def installed_version(package: str) -> str | None:

@@ -18,7 +18,7 @@ WIDTHS = (21, 32, 8, 9, 9, 19, 14, 7, 10, 9)
 RIGHT_ALIGNED = frozenset(COLUMNS[4:])
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; the hatches serve prints in grey.
-COLOURS = {"numpy": "#56B4E9", "numba": "#E69F00", "torch": "#999999", "reference": "#CC79A7"}
+COLOURS = {"numpy": "#56B4E9", "numba": "#D55E00", "torch": "#999999", "reference": "#CC79A7"}
 HATCHES = {"numpy": "", "numba": "///", "torch": "...", "reference": "xxx"}
 OTHER_COLOUR = "#009E73"
 
@@ -113,7 +113,7 @@ def _aligned(texts: Sequence[str]) -> str:
     return " ".join(parts).rstrip()
 
 
-def table_head(record: Record) -> str:
+def table_head() -> str:
     """Write the line above the table."""
     return _aligned(COLUMNS)
 

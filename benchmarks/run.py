@@ -80,7 +80,7 @@ def measure_ops(
         "rows": [],
     }
     print(report.heading(record), end="\n\n")
-    print(report.table_head(record))
+    print(report.table_head())
     for case in chosen:
         rows = measure.measure(case, backends, torch, settings)
         record["rows"] += rows

@@ -130,29 +130,7 @@ def check_gradients(
     ]
     arrays = [_checked_input(t.data, name) for t, name in zip(checked, names, strict=True)]
 
-    def forward(*values: Array) -> Tensor:
-        for tensor, value in zip(checked, values, strict=True):
-            tensor.data, tensor.grad = value, None
-        result = function(*tensors)
-        result = result[0] if isinstance(result, tuple) and result else result
-        if not isinstance(result, Tensor):
-            raise TypeError(f"the function returned {type(result).__name__}; expected a Tensor")
-        return result
-
-    def f(*values: Array) -> Array:
-        with no_grad():
-            return forward(*values).data
-
-    def backward(dy: Array, *values: Array) -> list[Array | None]:
-        result = forward(*values)
-        if not result.requires_grad:
-            raise GradientError(
-                "the result does not require a gradient: the function lost the tape on its way (.data? detach()? "
-                "no_grad()?), or uses none of the tensors"
-            )
-        result.backward(dy)
-        return [tensor.grad for tensor in checked]
-
+    f, backward = _on_tape(function, tensors, checked)
     before = [(tensor.data, tensor.grad) for tensor in checked]
     try:
         _Check(f, backward, arrays, names, rtol, atol, step, seed).run()
@@ -256,6 +234,37 @@ def distinct_values(
     ladder = (np.arange(n) - n // 2 + 0.5) * gap  # the gap times ... -1.5, -0.5, 0.5, 1.5 ...
     values: Array = np.random.default_rng(seed).permutation(ladder).reshape(shape).astype(dtype)
     return values
+
+
+def _on_tape(
+    function: Callable[..., Any], tensors: Sequence[Tensor], checked: Sequence[Tensor]
+) -> tuple[Callable[..., Array], Callable[..., list[Array | None]]]:
+    """Turn a function of tensors into a forward and a backward of the arrays of those that are checked."""
+
+    def forward(*values: Array) -> Tensor:
+        for tensor, value in zip(checked, values, strict=True):
+            tensor.data, tensor.grad = value, None
+        result = function(*tensors)
+        result = result[0] if isinstance(result, tuple) and result else result
+        if not isinstance(result, Tensor):
+            raise TypeError(f"the function returned {type(result).__name__}; expected a Tensor")
+        return result
+
+    def f(*values: Array) -> Array:
+        with no_grad():
+            return forward(*values).data
+
+    def backward(dy: Array, *values: Array) -> list[Array | None]:
+        result = forward(*values)
+        if not result.requires_grad:
+            raise GradientError(
+                "the result does not require a gradient: the function lost the tape on its way (.data? detach()? "
+                "no_grad()?), or uses none of the tensors"
+            )
+        result.backward(dy)
+        return [tensor.grad for tensor in checked]
+
+    return f, backward
 
 
 # ---------------------------------------------------------------------------------------------------------

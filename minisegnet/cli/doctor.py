@@ -91,14 +91,15 @@ def _version(distribution: str) -> str | None:
 
 def _cpu() -> dict[str, Any]:
     return {
-        "model": _cpu_model(),
+        "model": cpu_model(),
         "cores": os.cpu_count(),
         "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "vector_instructions": _numpy_config("SIMD Extensions").get("found", []),
     }
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """Name the processor, as exactly as the system tells it."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):

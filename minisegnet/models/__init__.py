@@ -72,4 +72,5 @@ def build(
     if width is not None:
         options["width"] = as_int(width, "width", 1)
     with nn.creating(dtype=dtype, seed=seed, initialise=initialise):
-        return make(as_int(in_channels, "in_channels", 1), as_int(classes, "classes", 1), **options)
+        model: nn.Module = make(as_int(in_channels, "in_channels", 1), as_int(classes, "classes", 1), **options)
+    return model

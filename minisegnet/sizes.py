@@ -4,37 +4,40 @@ No arrays here, only Python integers, so nothing overflows and everything can be
 A size is an ``(height, width)`` pair; every function also takes one integer for both axes.
 """
 
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Pair: TypeAlias = tuple[int, int]
 IntOrPair: TypeAlias = int | tuple[int, int] | Sequence[int]
 
 
-def as_int(value: object, name: str, minimum: int | None = None) -> int:
+def as_int(value: Any, name: str, minimum: int | None = None) -> int:
     """Return ``value`` as a Python integer, or say what is wrong with it.
 
     >>> as_int(3, "stride", minimum=1)
     3
     """
-    index = getattr(type(value), "__index__", None)
-    if index is None or isinstance(value, bool):
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
         raise TypeError(f"{name} is {value!r} ({type(value).__name__}); expected an integer")
-    number = int(index(value))
     if minimum is not None and number < minimum:
         raise ValueError(f"{name} is {number}; expected an integer of at least {minimum}")
     return number
 
 
-def as_pair(value: object, name: str, minimum: int | None = None) -> Pair:
+def as_pair(value: Any, name: str, minimum: int | None = None) -> Pair:
     """Return ``value`` as an ``(h, w)`` pair of Python integers; one integer counts for both axes.
 
     >>> as_pair(3, "kernel_size"), as_pair((3, 5), "kernel_size")
     ((3, 3), (3, 5))
     """
-    if isinstance(value, str | bytes) or not (hasattr(value, "__len__") and hasattr(value, "__getitem__")):
+    if not (isinstance(value, tuple | list) or getattr(value, "ndim", 0) == 1):  # a NumPy row is a pair, too
         number = as_int(value, name, minimum)
         return number, number
     if len(value) != 2:

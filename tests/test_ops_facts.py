@@ -297,6 +297,10 @@ def test_huge_scores_neither_overflow_nor_lose_the_loss(dtype: Any) -> None:
     np.testing.assert_array_equal(probs, [[1, 0], [0, 1]])
     loss = ops.bce_with_logits(np.array([1e4, -1e4], dtype), np.array([0, 0], dtype), reduction="none")
     np.testing.assert_array_equal(loss, np.array([1e4, 0], dtype))
+    # A target just below 1: z - z t would cancel. And infinite scores on the wrong side cost infinitely much.
+    logits, target = np.array([2e15, np.inf, -np.inf], dtype), np.array([1 - 2.0**-20, 0, 1], dtype)
+    loss = ops.bce_with_logits(logits, target, reduction="none")
+    np.testing.assert_array_equal(loss, logits * np.array([2.0**-20, 1, -1], dtype))
 
 
 @pytest.mark.parametrize("case", ["all ignored", "zero weights", "empty batch"])

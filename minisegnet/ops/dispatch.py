@@ -91,7 +91,10 @@ def selected_backend() -> Backend:
         return default.backend
     name = os.environ.get("MINISEGNET_BACKEND", "").strip()
     if name:
-        require(name)
+        try:
+            require(name)
+        except ValueError as error:
+            raise ValueError(f"the environment variable MINISEGNET_BACKEND is {name!r}: {error}") from None
         return name
     return "numpy" if why_not("numba") else "numba"
 

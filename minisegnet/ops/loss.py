@@ -26,7 +26,11 @@ def _weights(value: Any, name: str, op: str, like: Array) -> Array:
 
 def _dloss(value: Any, target: Array, logits: Array, reduction: str, op: str) -> Array:
     if isinstance(value, int | float | np.floating) and not isinstance(value, bool):
-        value = np.asarray(value, dtype=logits.dtype)
+        try:
+            with np.errstate(over="ignore"):  # beyond float32's range it becomes infinity, as in the kernels
+                value = np.asarray(value, dtype=logits.dtype)
+        except OverflowError:
+            raise ValueError(f"{op}: dloss is an integer too large for {logits.dtype}") from None
     dloss = checks.floats(value, "dloss", op, like=logits, like_name="logits")
     expected = tuple(target.shape) if reduction == "none" else ()
     checks.shape(dloss, expected, "dloss", op, f"the shape of the loss with reduction={reduction!r}")
@@ -273,7 +277,7 @@ def bce_with_logits(
 
     .. math::
         \ell = -\omega \left( t \log \sigma(z) + (1 - t) \log (1 - \sigma(z)) \right)
-             = \omega \left( \max(z, 0) - z t + \log(1 + e^{-|z|}) \right)
+             = \omega \left( (1 - t) \max(z, 0) - t \min(z, 0) + \log(1 + e^{-|z|}) \right)
 
     The mean divides by the number of elements that count (not by their weights); if none does, the loss is 0.
 

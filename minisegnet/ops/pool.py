@@ -197,6 +197,8 @@ def max_unpool2d_backward(dy: Array, indices: Array) -> Array:
     checks.rank(indices, 4, "indices", op)
     if indices.shape[:2] != dy.shape[:2]:
         raise ValueError(f"{op}: indices has shape {indices.shape} and dy {dy.shape}; expected equal N and C")
+    if 0 in indices.shape[2:]:
+        raise ValueError(f"{op}: indices has shape {indices.shape}; only the batch axis may be empty")
     size = (int(dy.shape[2]), int(dy.shape[3]))
     indices = _indices(indices, indices, size, op, "x")
     return kernel(op, dy, indices)(checks.contiguous(dy), indices)

@@ -35,7 +35,10 @@ def _check_corners(rois: Array, spatial_scale: float, op: str) -> None:
     if is_cupy(rois):
         return
     with np.errstate(over="ignore", invalid="ignore"):
-        corners = np.abs(rois[:, 1:] * rois.dtype.type(spatial_scale))
+        scale = rois.dtype.type(spatial_scale)
+        corners = np.abs(rois[:, 1:] * scale)
+    if not np.isfinite(scale):
+        raise ValueError(f"{op}: spatial_scale is {spatial_scale}, which {rois.dtype} can't hold")
     if not (corners < LARGEST_COORDINATE).all():  # NaN compares as false, too
         raise ValueError(
             f"{op}: rois has corners that are NaN, infinite or beyond 2**31; expected pixel coordinates"
@@ -218,7 +221,7 @@ def _align_arguments(
     op: str,
 ) -> tuple[Array, dict[str, Any]]:
     spatial_scale = _spatial_scale(spatial_scale, op)
-    sampling_ratio = checks.integer(sampling_ratio, "sampling_ratio", op, maximum=MOST_SAMPLES)
+    sampling_ratio = max(0, checks.integer(sampling_ratio, "sampling_ratio", op, maximum=MOST_SAMPLES))
     aligned = checks.flag(aligned, "aligned", op)
     rois = _rois(rois, like, like_name, N, op)
     _check_corners(rois, spatial_scale, op)

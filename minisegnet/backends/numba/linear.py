@@ -33,7 +33,7 @@ def _linear(y, x, w, b):
 
 def linear_backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
     """Every product of the forward, ``y += w * x``, hands ``w * dy`` to its input and ``x * dy`` to its weight."""
-    dx, dw = np.zeros(x.shape, x.dtype), np.zeros(w.shape, w.dtype)  # (M, in), (out, in)
+    dx, dw = np.zeros(x.shape, x.dtype), np.empty(w.shape, w.dtype)  # (M, in), (out, in)
     db = np.empty(w.shape[0], w.dtype)  # (out,)
     _input_gradient(dx, dy, w)
     _weight_gradient(dw, db, dy, x)
@@ -55,11 +55,12 @@ def _input_gradient(dx, dy, w):
 def _weight_gradient(dw, db, dy, x):
     M, OUTPUTS = dy.shape
     for o in prange(OUTPUTS):
-        target = dw[o]
+        target = np.zeros(x.shape[1])  # (in,): a sum over many rows is kept in double precision
         total = np.float64(0)
         for m in range(M):
             gradient, values = dy[m, o], x[m]
             total += gradient
             for i in range(target.size):
                 target[i] += values[i] * gradient
+        dw[o, :] = target
         db[o] = total

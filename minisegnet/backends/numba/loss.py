@@ -197,13 +197,14 @@ def bce_with_logits(
 
 @parallel_kernel
 def _bce_with_logits(logits, target, weights, ignored, losses):
-    zero, size = logits.dtype.type(0), logits.size
+    zero, one, size = logits.dtype.type(0), logits.dtype.type(1), logits.size
     for task in prange((size + PIXELS - 1) // PIXELS):
         for i in range(task * PIXELS, min((task + 1) * PIXELS, size)):
             if target[i] != ignored:
-                # Written so that exp never sees a positive number and nothing overflows.
-                z = logits[i]
-                value = (z if z > zero else zero) - z * target[i] + math.log1p(math.exp(-abs(z)))
+                # Written so that exp never sees a positive number, nothing overflows and nothing cancels.
+                z, t = logits[i], target[i]
+                above, below = (z if z > zero else zero), (zero if z > zero else z)
+                value = (one - t) * above - t * below + math.log1p(math.exp(-abs(z)))
                 losses[i] = weights[i] * value
 
 

@@ -70,7 +70,7 @@ def resize_bilinear_backward(dy: Array, input_size: Pair, *, align_corners: bool
     H, W = input_size
     rows, row_weight = _axis(H, OH, align_corners, dy.dtype)
     columns, column_weight = _axis(W, OW, align_corners, dy.dtype)
-    dx = np.zeros((N, C, H, W), dy.dtype)  # (N, C, H, W)
+    dx = np.empty((N, C, H, W), dy.dtype)  # (N, C, H, W)
     _resize_bilinear_backward(planes(dx), planes(dy), rows, row_weight, columns, column_weight)
     return dx
 
@@ -79,6 +79,7 @@ def resize_bilinear_backward(dy: Array, input_size: Pair, *, align_corners: bool
 def _resize_bilinear_backward(dx, dy, rows, row_weight, columns, column_weight):
     P, OH, OW = dy.shape
     for p in prange(P):
+        total = np.zeros(dx.shape[1:])  # (H, W): one pixel may collect millions, so in double precision
         for oh in range(OH):
             top, bottom = rows[oh]
             above, below = row_weight[oh]
@@ -86,10 +87,11 @@ def _resize_bilinear_backward(dx, dy, rows, row_weight, columns, column_weight):
                 left, right = columns[ow]
                 before, after = column_weight[ow]
                 upper, lower = above * dy[p, oh, ow], below * dy[p, oh, ow]
-                dx[p, top, left] += before * upper
-                dx[p, top, right] += after * upper
-                dx[p, bottom, left] += before * lower
-                dx[p, bottom, right] += after * lower
+                total[top, left] += before * upper
+                total[top, right] += after * upper
+                total[bottom, left] += before * lower
+                total[bottom, right] += after * lower
+        dx[p, :, :] = total
 
 
 def resize_nearest(x: Array, size: Pair) -> Array:
@@ -117,7 +119,7 @@ def _resize_nearest(y, x, columns):
 
 def resize_nearest_backward(dy: Array, input_size: Pair) -> Array:
     """Each input pixel collects the gradients of its copies."""
-    dx = np.zeros((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
+    dx = np.empty((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
     _resize_nearest_backward(planes(dx), planes(dy), _sources(input_size[1], dy.shape[3]))
     return dx
 
@@ -125,9 +127,11 @@ def resize_nearest_backward(dy: Array, input_size: Pair) -> Array:
 @parallel_kernel
 def _resize_nearest_backward(dx, dy, columns):
     P, OH, OW = dy.shape
-    H = dx.shape[1]
+    H, W = dx.shape[1:]
     for p in prange(P):
+        total = np.zeros((H, W))  # in double precision, as above
         for oh in range(OH):
             row = oh * H // OH
             for ow in range(OW):
-                dx[p, row, columns[ow]] += dy[p, oh, ow]
+                total[row, columns[ow]] += dy[p, oh, ow]
+        dx[p, :, :] = total

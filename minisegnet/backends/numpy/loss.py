@@ -135,9 +135,9 @@ def bce_with_logits(
 ) -> Array:
     """``-t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z))`` for each element."""
     weights, ignored, count = _element_weights(logits, target, weight, pixel_weight, ignore_index)
-    # log(1 + exp(z)) - z*t, written so that only exponentials of negative numbers are taken.
+    # log(1 + exp(z)) - z*t, written so that exp sees only negative numbers and nothing cancels.
     losses = np.log1p(np.exp(-np.abs(logits)))
-    losses = losses + np.maximum(logits, 0) - logits * target
+    losses = losses + (1 - target) * np.maximum(logits, 0) - target * np.minimum(logits, 0)
     losses = np.where(ignored, logits.dtype.type(0), losses * weights)
     return _reduce(losses, count, reduction)
 

@@ -161,7 +161,7 @@ def _window_sizes(output_size, size, kernel_size, stride, padding, count_include
 @np.errstate(over="ignore", invalid="ignore")
 def global_avg_pool2d(x: Array) -> Array:
     """The mean of each map."""
-    return x.mean(axis=(2, 3), keepdims=True)  # (N, C, 1, 1)
+    return x.mean(axis=(2, 3), keepdims=True, dtype=np.float64).astype(x.dtype)  # (N, C, 1, 1)
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -143,9 +143,10 @@ def bce_with_logits(
     total_loss = 0.0
     for i in range(z.size):
         if t[i] != ignored:
-            # Written so that exp never sees a positive number and nothing overflows.
-            v = float(z[i])
-            value = weights[i] * (max(v, 0.0) - v * float(t[i]) + math.log1p(math.exp(-abs(v))))
+            # Written so that exp never sees a positive number, nothing overflows and nothing cancels.
+            v, p = float(z[i]), float(t[i])
+            value = (1.0 - p) * max(v, 0.0) - p * min(v, 0.0) + math.log1p(math.exp(-abs(v)))
+            value *= weights[i]
             loss[i] = value
             total_loss += value
 

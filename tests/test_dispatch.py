@@ -83,7 +83,9 @@ def test_the_environment_variable_comes_last(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_wrong_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINISEGNET_BACKEND", "nunpy")
-    with pytest.raises(ValueError, match=r"variable MINISEGNET_BACKEND is 'nunpy': there is no backend named 'nunpy'.*numpy"):
+    with pytest.raises(
+        ValueError, match=r"variable MINISEGNET_BACKEND is 'nunpy': there is no backend named 'nunpy'.*numpy"
+    ):
         ops.relu(np.zeros(1))
 
 

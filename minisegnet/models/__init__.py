@@ -6,6 +6,8 @@
 """
 
 import importlib
+import inspect
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
@@ -25,6 +27,8 @@ MODELS = {
     "unet": ("unet", "UNet"),
     "patch": ("patch", "PatchClassifier"),
 }
+
+KEYWORD = inspect.Parameter.KEYWORD_ONLY  # so every model takes its options
 
 
 def names() -> list[str]:
@@ -64,13 +68,24 @@ def build(
         The model's own, such as ``depth`` or ``norm``.
     """
     if name not in MODELS:
-        near = get_close_matches(str(name), MODELS, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = _did_you_mean(str(name).lower(), MODELS)
         raise ValueError(f"there is no model named {name!r}{hint}; expected one of: {', '.join(MODELS)}")
-    file, model = MODELS[name]
-    make = getattr(importlib.import_module(f"minisegnet.models.{file}"), model)
+    file, class_name = MODELS[name]
+    make = getattr(importlib.import_module(f"minisegnet.models.{file}"), class_name)
     if width is not None:
         options["width"] = as_int(width, "width", 1)
+    known = [option.name for option in inspect.signature(make).parameters.values() if option.kind is KEYWORD]
+    for option in options:
+        if option not in known:
+            hint = _did_you_mean(option, known)
+            raise TypeError(f"{name} has no option {option!r}{hint}; its options: {', '.join(known)}")
     with nn.creating(dtype=dtype, seed=seed, initialise=initialise):
-        model: nn.Module = make(as_int(in_channels, "in_channels", 1), as_int(classes, "classes", 1), **options)
-    return model
+        built: nn.Module = make(
+            as_int(in_channels, "in_channels", 1), as_int(classes, "classes", 1), **options
+        )
+    return built
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -15,6 +15,9 @@ import numpy as np
 
 from minisegnet.arrays import Array
 from minisegnet.ops.dispatch import to_backend
+from minisegnet.sizes import as_int
+
+DTYPES = ("float32", "float64")
 
 
 @dataclass
@@ -58,14 +61,25 @@ def creating(*, dtype: Any = np.float32, seed: int = 0, initialise: bool = True)
     >>> layer.weight.dtype
     dtype('float64')
     """
-    kind = np.dtype(dtype)
-    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"dtype is {kind}; expected float32 or float64")
+    kind, seed = _float_dtype(dtype), as_int(seed, "seed", 0)
     token = _creation.set(Creation(kind, np.random.default_rng(seed), seed, initialise))
     try:
         yield creation()
     finally:
         _creation.reset(token)
+
+
+def _float_dtype(dtype: Any) -> np.dtype[Any]:
+    error = ValueError(f"dtype is {dtype!r}; expected float32 or float64")
+    if dtype is None:  # which NumPy would read as float64
+        raise error
+    try:
+        kind: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:
+        raise error from None
+    if kind.name not in DTYPES or not kind.isnative:
+        raise error
+    return kind
 
 
 # ---------------------------------------------------------------------------------------------------------

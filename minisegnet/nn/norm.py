@@ -1,0 +1,35 @@
+"""Batch normalisation."""
+
+from minisegnet import functional
+from minisegnet.autograd import Tensor
+from minisegnet.nn import init
+from minisegnet.nn.module import Buffer, Module, Parameter
+from minisegnet.sizes import as_int
+
+
+class BatchNorm2d(Module):
+    """Batch normalisation with scale ``weight``, shift ``bias`` and running statistics."""
+
+    def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        channels = as_int(channels, "channels", 1)
+        self.weight = Parameter(init.new_constant((channels,), 1))
+        self.bias = Parameter(init.new_constant((channels,), 0))
+        self.running_mean = Buffer(init.new_constant((channels,), 0))
+        self.running_var = Buffer(init.new_constant((channels,), 1))
+        self.eps, self.momentum = eps, momentum
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape stays; in training the running statistics move."""
+        y, _, _, running_mean, running_var = functional.batch_norm(
+            x,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            training=self.training,
+            momentum=self.momentum,
+            eps=self.eps,
+        )
+        if self.training and running_mean is not None and running_var is not None:
+            self.running_mean.data, self.running_var.data = running_mean, running_var
+        return y

@@ -6,7 +6,7 @@ function, as arrays: ``y, indices = max_pool2d(x, 2)``. The losses return the lo
 picks indices, and there is nothing to differentiate.
 
 Every function has the same shape. Take the arrays out of the tensors; call the op; record the backward. From
-the line ``x = _array(x)`` on, x is an array. What the backward's lambda names is what stays in memory until it
+the line ``x = array_of(x)`` on, x is an array. What the backward's lambda names is what stays in memory until it
 has run, so it names no more than it needs: relu its y, resize a size and no array at all. These arrays are
 kept, not copied: don't change them in place between forward and backward.
 
@@ -18,41 +18,13 @@ array([[ 0., 10.]])
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, overload
+from typing import Any
 
 from minisegnet import ops
 from minisegnet.arrays import Array
 from minisegnet.autograd import Tensor, record
+from minisegnet.inputs import Input, array_of, constant_of, requires_grad
 from minisegnet.sizes import IntOrPair
-
-Input: TypeAlias = Tensor | Array
-
-
-@overload
-def _array(value: Input) -> Array: ...
-@overload
-def _array(value: Input | None) -> Array | None: ...
-def _array(value: Input | None) -> Array | None:
-    return value.data if isinstance(value, Tensor) else value
-
-
-@overload
-def _constant(value: Input, name: str) -> Array: ...
-@overload
-def _constant(value: Input | None, name: str) -> Array | None: ...
-def _constant(value: Input | None, name: str) -> Array | None:
-    """Return the array of an argument that no gradient flows to."""
-    if _requires_grad(value):
-        raise ValueError(
-            f"{name} requires a gradient, but the function is not differentiable with respect to it; "
-            f"pass {name}.detach()"
-        )
-    return _array(value)
-
-
-def _requires_grad(value: Input | None) -> bool:
-    return isinstance(value, Tensor) and value.requires_grad
-
 
 # ---------------------------------------------------------------------------------------------------------
 # Convolution and linear
@@ -72,8 +44,8 @@ def conv2d(
 
     Backward: dx spreads dy through the filters, dw sums dy times what each weight met, db sums dy.
     """
-    inputs, need_dx = (x, w, b), _requires_grad(x)
-    x, w, b = _array(x), _array(w), _array(b)
+    inputs, need_dx = (x, w, b), requires_grad(x)
+    x, w, b = array_of(x), array_of(w), array_of(b)
     geometry: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     y = ops.conv2d(x, w, b, **geometry)
     return record(y, inputs, lambda dy: ops.conv2d_backward(dy, x, w, **geometry, need_dx=need_dx))
@@ -95,7 +67,7 @@ def conv_transpose2d(
     Backward: dx is the convolution of dy with the filters; dw and db as in a convolution.
     """
     inputs = (x, w, b)
-    x, w, b = _array(x), _array(w), _array(b)
+    x, w, b = array_of(x), array_of(w), array_of(b)
     geometry: Any = {
         "stride": stride,
         "padding": padding,
@@ -113,7 +85,7 @@ def linear(x: Input, w: Input, b: Input | None = None) -> Tensor:
     Backward: dx = dy w, dw = dyᵀ x, db sums dy over the rows.
     """
     inputs = (x, w, b)
-    x, w, b = _array(x), _array(w), _array(b)
+    x, w, b = array_of(x), array_of(w), array_of(b)
     return record(ops.linear(x, w, b), inputs, lambda dy: ops.linear_backward(dy, x, w))
 
 
@@ -135,7 +107,7 @@ def max_pool2d(
     Backward: each dy is added where its maximum was.
     """
     y, indices = ops.max_pool2d(
-        _array(x), kernel_size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
+        array_of(x), kernel_size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
     )
     size = x.shape[2:]
     return record(y, [x], lambda dy: ops.max_pool2d_backward(dy, indices, size)), indices
@@ -146,8 +118,8 @@ def max_unpool2d(x: Input, indices: Input, output_size: IntOrPair) -> Tensor:
 
     Backward: each input reads dy at its own index.
     """
-    indices = _constant(indices, "indices")
-    y = ops.max_unpool2d(_array(x), indices, output_size)
+    indices = constant_of(indices, "indices")
+    y = ops.max_unpool2d(array_of(x), indices, output_size)
     return record(y, [x], lambda dy: ops.max_unpool2d_backward(dy, indices))
 
 
@@ -170,7 +142,7 @@ def avg_pool2d(
         "ceil_mode": ceil_mode,
         "count_include_pad": count_include_pad,
     }
-    y, size = ops.avg_pool2d(_array(x), kernel_size, **window), x.shape[2:]
+    y, size = ops.avg_pool2d(array_of(x), kernel_size, **window), x.shape[2:]
     return record(y, [x], lambda dy: ops.avg_pool2d_backward(dy, size, kernel_size, **window))
 
 
@@ -179,7 +151,7 @@ def global_avg_pool2d(x: Input) -> Tensor:
 
     Backward: dy / (H W) everywhere.
     """
-    y, size = ops.global_avg_pool2d(_array(x)), x.shape[2:]
+    y, size = ops.global_avg_pool2d(array_of(x)), x.shape[2:]
     return record(y, [x], lambda dy: ops.global_avg_pool2d_backward(dy, size))
 
 
@@ -188,7 +160,7 @@ def adaptive_max_pool2d(x: Input, output_size: IntOrPair) -> tuple[Tensor, Array
 
     Backward: each dy is added where its maximum was.
     """
-    y, indices = ops.adaptive_max_pool2d(_array(x), output_size)
+    y, indices = ops.adaptive_max_pool2d(array_of(x), output_size)
     size = x.shape[2:]
     return record(y, [x], lambda dy: ops.max_pool2d_backward(dy, indices, size)), indices
 
@@ -198,7 +170,7 @@ def adaptive_avg_pool2d(x: Input, output_size: IntOrPair) -> Tensor:
 
     Backward: each dy is shared out equally over its bin.
     """
-    y, size = ops.adaptive_avg_pool2d(_array(x), output_size), x.shape[2:]
+    y, size = ops.adaptive_avg_pool2d(array_of(x), output_size), x.shape[2:]
     return record(y, [x], lambda dy: ops.adaptive_avg_pool2d_backward(dy, size))
 
 
@@ -211,7 +183,7 @@ def resize_bilinear(x: Input, size: IntOrPair, *, align_corners: bool = False) -
 
     Backward: each dy goes back to the four pixels it was mixed from, with the same weights.
     """
-    y, input_size = ops.resize_bilinear(_array(x), size, align_corners=align_corners), x.shape[2:]
+    y, input_size = ops.resize_bilinear(array_of(x), size, align_corners=align_corners), x.shape[2:]
     return record(
         y, [x], lambda dy: ops.resize_bilinear_backward(dy, input_size, align_corners=align_corners)
     )
@@ -222,7 +194,7 @@ def resize_nearest(x: Input, size: IntOrPair) -> Tensor:
 
     Backward: each pixel sums the gradients of its copies.
     """
-    y, input_size = ops.resize_nearest(_array(x), size), x.shape[2:]
+    y, input_size = ops.resize_nearest(array_of(x), size), x.shape[2:]
     return record(y, [x], lambda dy: ops.resize_nearest_backward(dy, input_size))
 
 
@@ -231,7 +203,7 @@ def crop2d(x: Input, size: IntOrPair) -> Tensor:
 
     Backward: dy in the centre, 0 around it.
     """
-    y, input_size = ops.crop2d(_array(x), size), x.shape[2:]
+    y, input_size = ops.crop2d(array_of(x), size), x.shape[2:]
     return record(y, [x], lambda dy: ops.crop2d_backward(dy, input_size))
 
 
@@ -240,7 +212,7 @@ def pad2d(x: Input, padding: IntOrPair, *, mode: str = "zero") -> Tensor:
 
     Backward: the border is cut off; what was reflected adds its dy to the pixel that it came from.
     """
-    y = ops.pad2d(_array(x), padding, mode=mode)
+    y = ops.pad2d(array_of(x), padding, mode=mode)
     return record(y, [x], lambda dy: ops.pad2d_backward(dy, padding, mode=mode))
 
 
@@ -249,7 +221,7 @@ def concat(arrays: Sequence[Input], *, axis: int = 1) -> Tensor:
 
     Backward: dy is cut into the same pieces.
     """
-    parts: Any = [_array(a) for a in arrays] if isinstance(arrays, list | tuple) else arrays
+    parts: Any = [array_of(a) for a in arrays] if isinstance(arrays, list | tuple) else arrays
     y = ops.concat(parts, axis=axis)  # refuses what is no list
     sizes = [a.shape[axis] for a in arrays]
     return record(y, arrays, lambda dy: ops.concat_backward(dy, sizes, axis=axis))
@@ -260,7 +232,7 @@ def add(a: Input, b: Input) -> Tensor:
 
     Backward: dy for both.
     """
-    return record(ops.add(_array(a), _array(b)), (a, b), ops.add_backward)
+    return record(ops.add(array_of(a), array_of(b)), (a, b), ops.add_backward)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -274,8 +246,8 @@ def roi_pool(
 
     Backward: each dy is added where its maximum was; regions that overlap add up.
     """
-    rois = _constant(rois, "rois")
-    y, argmax = ops.roi_pool(_array(x), rois, output_size, spatial_scale=spatial_scale)
+    rois = constant_of(rois, "rois")
+    y, argmax = ops.roi_pool(array_of(x), rois, output_size, spatial_scale=spatial_scale)
     shape: Any = x.shape
     return record(y, [x], lambda dy: ops.roi_pool_backward(dy, argmax, rois, shape)), argmax
 
@@ -293,9 +265,9 @@ def roi_align(
 
     Backward: each dy goes back to the pixels that its samples were mixed from, with the same weights.
     """
-    rois = _constant(rois, "rois")
+    rois = constant_of(rois, "rois")
     sampling: Any = {"spatial_scale": spatial_scale, "sampling_ratio": sampling_ratio, "aligned": aligned}
-    y = ops.roi_align(_array(x), rois, output_size, **sampling)
+    y = ops.roi_align(array_of(x), rois, output_size, **sampling)
     shape: Any = x.shape
     return record(y, [x], lambda dy: ops.roi_align_backward(dy, rois, shape, **sampling))
 
@@ -320,13 +292,13 @@ def batch_norm(
     Backward: dbeta sums dy, dgamma sums dy x̂; in training dx also goes through mean and variance.
     """
     inputs = (x, gamma, beta)
-    x, gamma = _array(x), _array(gamma)
+    x, gamma = array_of(x), array_of(gamma)
     y, mean, inv_std, running_mean, running_var = ops.batch_norm(
         x,
         gamma,
-        _array(beta),
-        _constant(running_mean, "running_mean"),
-        _constant(running_var, "running_var"),
+        array_of(beta),
+        constant_of(running_mean, "running_mean"),
+        constant_of(running_var, "running_var"),
         training=training,
         momentum=momentum,
         eps=eps,
@@ -342,7 +314,7 @@ def relu(x: Input) -> Tensor:
 
     Backward: dy where y > 0, else 0.
     """
-    y = ops.relu(_array(x))
+    y = ops.relu(array_of(x))
     return record(y, [x], lambda dy: ops.relu_backward(dy, y))
 
 
@@ -351,7 +323,7 @@ def leaky_relu(x: Input, slope: float = 0.01) -> Tensor:
 
     Backward: dy where y > 0, else slope dy.
     """
-    y = ops.leaky_relu(_array(x), slope)
+    y = ops.leaky_relu(array_of(x), slope)
     return record(y, [x], lambda dy: ops.leaky_relu_backward(dy, y, slope))
 
 
@@ -360,7 +332,7 @@ def sigmoid(x: Input) -> Tensor:
 
     Backward: dy y (1 - y).
     """
-    y = ops.sigmoid(_array(x))
+    y = ops.sigmoid(array_of(x))
     return record(y, [x], lambda dy: ops.sigmoid_backward(dy, y))
 
 
@@ -369,7 +341,7 @@ def softmax(x: Input, *, axis: int = 1) -> Tensor:
 
     Backward: y (dy - sum(dy y)).
     """
-    y = ops.softmax(_array(x), axis=axis)
+    y = ops.softmax(array_of(x), axis=axis)
     return record(y, [x], lambda dy: ops.softmax_backward(dy, y, axis=axis))
 
 
@@ -378,7 +350,7 @@ def log_softmax(x: Input, *, axis: int = 1) -> Tensor:
 
     Backward: dy - exp(y) sum(dy).
     """
-    y = ops.log_softmax(_array(x), axis=axis)
+    y = ops.log_softmax(array_of(x), axis=axis)
     return record(y, [x], lambda dy: ops.log_softmax_backward(dy, y, axis=axis))
 
 
@@ -387,7 +359,7 @@ def dropout(x: Input, p: float, *, key: Sequence[int]) -> tuple[Tensor, Array]:
 
     Backward: dy / (1 - p) where kept, else 0.
     """
-    y, mask = ops.dropout(_array(x), p, key=key)
+    y, mask = ops.dropout(array_of(x), p, key=key)
     return record(y, [x], lambda dy: ops.dropout_backward(dy, mask, p)), mask
 
 
@@ -408,14 +380,14 @@ def softmax_cross_entropy(
 
     Backward: (probabilities - one-hot target) times the weights and dy.
     """
-    target = _constant(target, "target")
+    target = constant_of(target, "target")
     counting: Any = {
-        "weight": _constant(weight, "weight"),
-        "pixel_weight": _constant(pixel_weight, "pixel_weight"),
+        "weight": constant_of(weight, "weight"),
+        "pixel_weight": constant_of(pixel_weight, "pixel_weight"),
         "ignore_index": ignore_index,
         "reduction": reduction,
     }
-    loss, probs = ops.softmax_cross_entropy(_array(logits), target, **counting)
+    loss, probs = ops.softmax_cross_entropy(array_of(logits), target, **counting)
     return record(
         loss, [logits], lambda dy: ops.softmax_cross_entropy_backward(dy, probs, target, **counting)
     )
@@ -435,10 +407,10 @@ def bce_with_logits(
     Backward: (sigmoid(logits) - target) times the weights and dy.
     """
     inputs = [logits]
-    logits, target = _array(logits), _constant(target, "target")
+    logits, target = array_of(logits), constant_of(target, "target")
     counting: Any = {
-        "weight": _constant(weight, "weight"),
-        "pixel_weight": _constant(pixel_weight, "pixel_weight"),
+        "weight": constant_of(weight, "weight"),
+        "pixel_weight": constant_of(pixel_weight, "pixel_weight"),
         "ignore_index": ignore_index,
         "reduction": reduction,
     }

@@ -1,5 +1,7 @@
 """Settings for all tests: hypothesis without randomness or deadlines, and the backends that can run here."""
 
+from collections.abc import Iterator
+
 import hypothesis
 import matplotlib
 import pytest
@@ -27,3 +29,13 @@ def backend(request: pytest.FixtureRequest) -> str:
     if reason:
         pytest.skip(reason)
     return str(request.param)
+
+
+@pytest.fixture(params=["numpy", "numba"])
+def fast(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test on each of the two fast backends; for whole models the reference's plain loops take too long."""
+    reason = ops.why_not(request.param)
+    if reason:
+        pytest.skip(reason)
+    with ops.use_backend(request.param):
+        yield request.param

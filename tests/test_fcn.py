@@ -382,7 +382,6 @@ def test_a_pixels_label_is_its_largest_score() -> None:
 @pytest.mark.parametrize(
     "name", [name for name in GOLDEN if "fcn8s" in name or "16s" in name or "32s" in name]
 )
-@pytest.mark.parametrize("fast", ["numpy", "numba"])
 def test_same_as_pytorch(name: str, fast: str) -> None:
     """Row 3: scores, loss, gradients and running statistics of the twin in golden/make_fcn.py."""
     compare_with_pytorch(GOLDEN[name], fast, dropout=0.0)
@@ -415,6 +414,7 @@ def compare_with_pytorch(case: Case, backend: str, **options: object) -> None:
         ("fcn8s", "batch", "numpy"),
         ("fcn8s", "batch", "numba"),
     ],
+    indirect=["fast"],
 )
 def test_gradients_of_the_whole_model(name: str, norm: str | None, fast: str) -> None:
     """Row 3: every parameter and the picture, against numerical derivatives."""

@@ -13,15 +13,6 @@ from minisegnet.sizes import input_range
 OVERHEAD = 32 * 1024  # bytes of Python objects that a forward makes beside its maps
 
 
-@pytest.fixture(params=["numpy", "numba"])
-def fast(request: pytest.FixtureRequest):
-    """Run the test on each of the two fast backends."""
-    if ops.why_not(request.param):
-        pytest.skip(ops.why_not(request.param))
-    with ops.use_backend(request.param):
-        yield request.param
-
-
 def build(**options: Any) -> nn.Module:
     settings = {"in_channels": 2, "classes": 3, "width": 3, "depth": 2, "padding": "valid", "seed": 5}
     return models.build("unet", **settings | options)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_golden import read
 
-from minisegnet import functional, losses
+from minisegnet import functional, losses, ops
 from minisegnet.autograd import Tensor
 from minisegnet.testing import check_gradients, check_vjp
 
@@ -55,7 +55,7 @@ def test_golden(name, backend):
     for dtype, tolerance in ((np.float64, 1e-11), (np.float32, 2e-5)):
         cast = {k: v.astype(dtype) if isinstance(v, np.ndarray) else v for k, v in settings.items()}
         x = Tensor(case.inputs["logits"].astype(dtype), requires_grad=True)
-        with losses.ops.use_backend(backend):
+        with ops.use_backend(backend):
             loss = getattr(losses, case.op)(x, case.inputs["target"], **cast)
             loss.backward(case.inputs["dloss"].astype(dtype))
         assert loss.dtype == x.grad.dtype == dtype
@@ -230,7 +230,7 @@ def both_ways(logits, target, ignore):
 def test_focal_with_gamma_0_is_cross_entropy(dtype, backend):
     eps = np.finfo(dtype).eps
     logits, target = draw((2, 4, 5, 3), ignore=255, dtype=dtype)
-    with losses.ops.use_backend(backend):
+    with ops.use_backend(backend):
         for options in both_ways(logits, target, 255):
             focal, plain = (run(n, logits, target, reduction="none", **k) for n, k in _gamma_0(options))
             np.testing.assert_array_equal(focal[0], plain[0])
@@ -367,7 +367,7 @@ def test_nothing_counts(name, dtype, backend):
         (np.zeros((0, 3), dtype), np.zeros(0, int), {}),
         (ones, np.zeros((2, 2, 2), int), {"weight": np.zeros(3, dtype)}),
     ]
-    with losses.ops.use_backend(backend):
+    with ops.use_backend(backend):
         for x, target, options in situations:
             for more in [{}] if name in BY_PIXEL else [{"classes": "all"}, {"classes": "present"}]:
                 loss, gradient = run(name, x, target, **options, **more)

@@ -175,12 +175,10 @@ def test_layers_keep_the_dtype_and_take_arrays_and_tensors(name: str, training: 
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", LAYERS)
-def test_gradients_of_each_layer(name: str, training: bool, backend: str) -> None:
-    if backend == "reference":
-        pytest.skip("the kernels' own tests check its gradients")
+def test_gradients_of_each_layer(name: str, training: bool, fast: str) -> None:
     with nn.creating(dtype="float64", seed=1):
         layer = LAYERS[name].make().train(training)
-    check(layer, distinct_values(LAYERS[name].shape), backend)
+    check(layer, distinct_values(LAYERS[name].shape), fast)
 
 
 def check(model: nn.Module, x: np.ndarray, backend: str) -> None:
@@ -196,9 +194,7 @@ def check(model: nn.Module, x: np.ndarray, backend: str) -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("act", [nn.LeakyReLU, nn.Sigmoid, nn.ReLU])
-def test_gradients_through_a_small_net(act: Callable[[], nn.Module], training: bool, backend: str) -> None:
-    if backend == "reference":
-        pytest.skip("the kernels' own tests check its gradients")
+def test_gradients_through_a_small_net(act: Callable[[], nn.Module], training: bool, fast: str) -> None:
     with nn.creating(dtype="float64", seed=2):
         model = nn.Sequential(
             nn.Conv2d(2, 3, 3, padding=1, bias=False),
@@ -210,7 +206,7 @@ def test_gradients_through_a_small_net(act: Callable[[], nn.Module], training: b
             nn.Upsample(scale_factor=2, mode="nearest"),
             nn.AvgPool2d(2),
         ).train(training)
-    check(model, distinct_values((2, 2, 4, 6), seed=3), backend)
+    check(model, distinct_values((2, 2, 4, 6), seed=3), fast)
 
 
 def test_layers_without_gradients_are_not_recorded() -> None:

@@ -174,7 +174,6 @@ def test_state_keeps_dtype_and_mode() -> None:
     assert PatchClassifier(1, 2).twin().fc1.weight.dtype == np.float32
 
 
-@pytest.mark.parametrize("fast", ["numpy", "numba"])
 def test_same_as_pytorch(fast: str) -> None:
     """Row 1: scores of all patches, loss and gradients of the twin in golden/make_fcn.py."""
     (case,) = (case for case in GOLDEN.values() if case.op == "patch")
@@ -186,7 +185,6 @@ def test_gradient_of_cutting() -> None:
     check_gradients(lambda x: cut_windows(x, 3, 2), Tensor(distinct_values((2, 2, 6, 7)), requires_grad=True))
 
 
-@pytest.mark.parametrize("fast", ["numpy", "numba"])
 @pytest.mark.parametrize("twin", [False, True])
 def test_gradients_of_the_whole_model(fast: str, twin: bool) -> None:
     """Row 1: every parameter and the picture, against numerical derivatives."""

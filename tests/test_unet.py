@@ -7,21 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minisegnet import Tensor, functional, models, nn, no_grad, ops, optim
+from minisegnet import Tensor, functional, models, nn, no_grad, optim
 from minisegnet.models.unet import UNet, crop_mirrored, mirror_to_multiple
 from minisegnet.sizes import chain_size, conv2d_size, input_range, pool2d_size, receptive_field
 from minisegnet.testing import check_gradients, distinct_values
 
 GOLDEN = Path(__file__).parent / "golden" / "models" / "unet.npz"
-
-
-@pytest.fixture(params=["numpy", "numba"])
-def fast(request: pytest.FixtureRequest):
-    """Run the test on each of the two fast backends."""
-    if ops.why_not(request.param):
-        pytest.skip(ops.why_not(request.param))
-    with ops.use_backend(request.param):
-        yield request.param
 
 
 def build(in_channels: int = 3, classes: int = 2, **options: Any) -> UNet:

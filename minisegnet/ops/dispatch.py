@@ -188,7 +188,7 @@ def _load(name: str) -> ModuleType:
 
 def kernel(op: str, *arrays: Array | None) -> Any:
     """Find the kernel named ``op`` for these arrays."""
-    backend = _backend_for(op, arrays)
+    backend = backend_for(op, arrays)
     module = _load(backend) if isinstance(backend, str) else backend
     found = getattr(module, op, None)
     if found is None:
@@ -199,7 +199,8 @@ def kernel(op: str, *arrays: Array | None) -> Any:
     return found
 
 
-def _backend_for(op: str, arrays: tuple[Array | None, ...]) -> Backend:
+def backend_for(op: str, arrays: tuple[Array | None, ...]) -> Backend:
+    """Choose the backend for these arrays; raises where they lie in different places."""
     given = [a for a in arrays if a is not None]
     on_device = [is_cupy(a) for a in given]
     if any(on_device) and not all(on_device):

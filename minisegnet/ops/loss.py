@@ -24,7 +24,8 @@ def _weights(value: Any, name: str, op: str, like: Array) -> Array:
     return a
 
 
-def _dloss(value: Any, target: Array, logits: Array, reduction: str, op: str) -> Array:
+def checked_dloss(value: Any, target: Array, logits: Array, reduction: str, op: str) -> Array:
+    """Check the gradient with respect to a loss and return it as an array of the loss's shape."""
     if isinstance(value, int | float | np.floating) and not isinstance(value, bool):
         try:
             with np.errstate(over="ignore"):  # beyond float32's range it becomes infinity, as in the kernels
@@ -43,7 +44,7 @@ def _ignore_index(value: Any, op: str) -> int | None:
     return checks.integer(value, "ignore_index", op, -checks.LARGEST)
 
 
-def _labels(target: Any, logits: Array, ignore_index: int | None, op: str) -> Array:
+def checked_labels(target: Any, logits: Array, ignore_index: int | None, op: str) -> Array:
     """Check labels against the logits and return them as int64."""
     target = checks.integers(target, "target", op)
     N, C = logits.shape[:2]
@@ -67,7 +68,7 @@ def _labels(target: Any, logits: Array, ignore_index: int | None, op: str) -> Ar
 # Softmax cross-entropy
 
 
-def _cross_entropy_arguments(
+def cross_entropy_arguments(
     logits: Array,
     target: Any,
     weight: Any,
@@ -77,6 +78,7 @@ def _cross_entropy_arguments(
     op: str,
     name: str,
 ) -> tuple[Array, Array, dict[str, Any]]:
+    """Check all that cross-entropy takes, forward and backward: scores (or probabilities), labels, options."""
     logits = checks.floats(logits, name, op)
     if logits.ndim < 2 or 0 in logits.shape[1:]:
         raise ValueError(
@@ -84,7 +86,7 @@ def _cross_entropy_arguments(
             "and pixel"
         )
     ignore_index = _ignore_index(ignore_index, op)
-    target = _labels(target, logits, ignore_index, op)
+    target = checked_labels(target, logits, ignore_index, op)
     if weight is not None:
         weight = _weights(weight, "weight", op, logits)
         checks.shape(weight, (logits.shape[1],), "weight", op, "one weight for each class")
@@ -156,7 +158,7 @@ def softmax_cross_entropy(
     array([0.75, 0.5 ])
     """
     op = "softmax_cross_entropy"
-    logits, target, options = _cross_entropy_arguments(
+    logits, target, options = cross_entropy_arguments(
         logits, target, weight, pixel_weight, ignore_index, reduction, op, "logits"
     )
     run = kernel(op, logits, target, options["weight"], options["pixel_weight"])
@@ -202,10 +204,10 @@ def softmax_cross_entropy_backward(
            [-0.5 ,  0.5 ]])
     """
     op = "softmax_cross_entropy_backward"
-    probs, target, options = _cross_entropy_arguments(
+    probs, target, options = cross_entropy_arguments(
         probs, target, weight, pixel_weight, ignore_index, reduction, op, "probs"
     )
-    dloss = _dloss(dloss, target, probs, options["reduction"], op)
+    dloss = checked_dloss(dloss, target, probs, options["reduction"], op)
     run = kernel(op, dloss, probs, target, options["weight"], options["pixel_weight"])
     return run(dloss, checks.contiguous(probs), target, **options)
 
@@ -356,6 +358,6 @@ def bce_with_logits_backward(
     logits, target, options = _bce_arguments(
         logits, target, weight, pixel_weight, ignore_index, reduction, op
     )
-    dloss = _dloss(dloss, target, logits, options["reduction"], op)
+    dloss = checked_dloss(dloss, target, logits, options["reduction"], op)
     run = kernel(op, dloss, logits, target, options["weight"], options["pixel_weight"])
     return run(dloss, checks.contiguous(logits), target, **options)

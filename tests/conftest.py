@@ -10,6 +10,7 @@ from op_table import CPU_BACKENDS
 from minisegnet import ops
 
 matplotlib.use("Agg")
+pytest.register_assert_rewrite("model_checks")  # so that its asserts show their values
 
 hypothesis.settings.register_profile(
     "minisegnet",

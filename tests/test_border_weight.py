@@ -53,6 +53,7 @@ def two_walls(gap: int, width: int = 64) -> Array:
 
 @pytest.mark.parametrize(("gap", "extra"), [(2, 9.23), (4, 7.26), (10, 1.35), (20, 0.003)])
 def test_the_extra_weight_in_the_middle_of_a_gap(gap: int, extra: float) -> None:
+    """Row 12 of the systems list: gaps of 2, 4, 10 and 20 pixels add 9.23, 7.26, 1.35 and 0.003."""
     instances = two_walls(gap)
     weight = border_weight(instances)
     background = np.flatnonzero(instances[4] == 0)
@@ -67,6 +68,7 @@ def test_the_extra_weight_in_the_middle_of_a_gap(gap: int, extra: float) -> None
 
 @pytest.mark.parametrize("number", [1, 7])
 def test_one_instance_means_class_weights_alone(number: int) -> None:
+    """Row 12 of the systems list: one cell has no gap, so that w = w_c."""
     instances = np.zeros((9, 12), np.uint8)
     instances[2:5, 3:9] = number
     assert (border_weight(instances) == 1).all()
@@ -77,6 +79,7 @@ def test_one_instance_means_class_weights_alone(number: int) -> None:
 @settings(max_examples=examples(40))
 @given(SIZES, st.integers(0, 5), st.integers(0, 2**16), st.floats(0, 20), st.floats(0.3, 9))
 def test_against_the_equation(size: tuple[int, int], cells: int, seed: int, w0: float, sigma: float) -> None:
+    """Row 12 of the systems list: the paper's equation with distances by brute force."""
     instances = random_instances(size, cells, seed)
     weight = border_weight(instances, w0=w0, sigma=sigma)
     assert weight.dtype == np.float32 and weight.shape == instances.shape

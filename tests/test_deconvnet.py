@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from test_segnet import GOLDEN, check_golden, check_whole_model, steps_to_overfit
+from golden_cases import read
+from model_checks import check_same_as_pytorch, check_whole_model, steps_to_overfit
 
 from minisegnet import functional, models
 from minisegnet.autograd import no_grad
 from minisegnet.ops import use_backend
 from minisegnet.testing import distinct_values
 
+GOLDEN = read("models/segnet")  # made by golden/make_segnet.py
 PAPER = {"width": 64, "convolutions": (2, 2, 3, 3, 3), "waist": 7, "waist_width": 4096}
 
 # ---------------------------------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ def test_bad_options(options: dict[str, object], message: str) -> None:
 def test_same_as_pytorch(name: str, backend: str) -> None:
     """Row 8: with PyTorch's weights come PyTorch's scores, loss, gradients and running statistics."""
     with use_backend(backend):
-        check_golden(name)
+        check_same_as_pytorch(GOLDEN[name])
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"], indirect=True)

@@ -36,6 +36,7 @@ def shift(size: tuple[int, int], rows: float, columns: float) -> Array:
 def test_the_label_set_never_grows(
     size: tuple[int, int], seed: int, alpha: float, sigma: float, grid: int
 ) -> None:
+    """Row 11 of the systems list: labels are picked, never mixed."""
     labels, image = random_labels(size, seed), np.zeros((*size, 3), np.float32)
     _, bent = elastic_deform(image, labels, alpha=alpha, sigma=sigma, grid=grid, rng=seed)
     assert bent.dtype == labels.dtype and bent.shape == labels.shape
@@ -47,6 +48,7 @@ def test_the_label_set_never_grows(
 @settings(max_examples=examples(30))
 @given(SIZES, st.integers(0, 2**32), st.floats(0, 6))
 def test_image_and_labels_move_by_the_same_field(size: tuple[int, int], seed: int, sigma: float) -> None:
+    """Row 11 of the systems list: wherever the picture isn't mixed, it shows the label that the map has."""
     labels = random_labels(size, seed)
     field = elastic_field(size, sigma=sigma, rng=seed)
     bent_image, bent_labels = elastic_deform(labels, labels, sigma=sigma, rng=seed)
@@ -63,6 +65,7 @@ def test_image_and_labels_move_by_the_same_field(size: tuple[int, int], seed: in
 
 
 def test_markers_stay_on_their_objects() -> None:
+    """Row 11 of the systems list: a bright pixel at the centre of an object stays inside of its label."""
     y, x = np.mgrid[:96, :96]
     centres = [(20, 24), (30, 70), (70, 20), (68, 66)]
     labels = np.zeros((96, 96), np.uint8)
@@ -81,6 +84,7 @@ def test_markers_stay_on_their_objects() -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 8), (7, 1, 2), (9, 12, 3), (5, 5, 1)])
 def test_alpha_zero_is_exactly_the_identity(dtype: Any, shape: tuple[int, ...]) -> None:
+    """Row 11 of the systems list: to the bit, in every dtype."""
     generator = np.random.default_rng(0)
     image = (generator.standard_normal(shape) * 100).astype(np.int8).astype(dtype)
     labels = random_labels(shape[:2], 1)

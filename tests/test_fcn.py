@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from test_golden import Case, read
+from golden_cases import read
+from model_checks import check_same_as_pytorch
 
 from minisegnet import functional, losses, models, nn, optim
 from minisegnet.autograd import Tensor, no_grad
@@ -384,24 +385,7 @@ def test_a_pixels_label_is_its_largest_score() -> None:
 )
 def test_same_as_pytorch(name: str, fast: str) -> None:
     """Row 3: scores, loss, gradients and running statistics of the twin in golden/make_fcn.py."""
-    compare_with_pytorch(GOLDEN[name], fast, dropout=0.0)
-
-
-def compare_with_pytorch(case: Case, backend: str, **options: object) -> None:
-    state = {name: a for name, a in case.inputs.items() if name not in ("x", "target")}
-    with use_backend(backend):
-        model = models.build(case.op, in_channels=2, classes=3, dtype="float64", **case.kwargs, **options)
-        model.load_state_dict(state)
-        scores = model(case.inputs["x"])
-        loss = functional.softmax_cross_entropy(scores, case.inputs["target"])
-        loss.backward()
-    found = {"scores": scores.data[:, :, ::3, ::3], "loss": loss.data}
-    found |= {f"d {key}": parameter.grad for key, parameter in model.named_parameters()}
-    found |= {f"new {key}": buffer.data for key, buffer in model.named_buffers() if "running" in key}
-    assert found.keys() == case.expected.keys()
-    for key, a in found.items():
-        assert a.shape == case.expected[key].shape
-        assert np.abs(a - case.expected[key]).max() < 1e-10, key
+    check_same_as_pytorch(GOLDEN[name], every=3, dropout=0.0)
 
 
 @pytest.mark.parametrize(

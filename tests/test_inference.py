@@ -61,6 +61,14 @@ def test_other_depths_and_batch_norm(depth: int, norm: str | None, tile: int, fa
     assert_same(overlap_tile(model, image, tile=tile), whole(model, image), fast)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_networks_of_many_channels(dtype: str, fast: str) -> None:
+    """Row 10: from 8 channels on Numba's convolutions take another way, in blocks of rows; the bits stay the same."""
+    model, image = build(width=8, classes=9, dtype=dtype), picture(61, 83, dtype)
+    for tile in (16, (20, 44)):
+        assert_same(overlap_tile(model, image, tile=tile), whole(model, image), fast)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 3), (5, 30)])
 def test_pictures_smaller_than_the_halo(size: tuple[int, int], fast: str) -> None:
     """Row 10: they are mirrored again and again."""

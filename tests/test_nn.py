@@ -1,53 +1,23 @@
 """Layers and modules: PyTorch's numbers and names, states, modes, initial values, gradients, errors."""
 
-import json
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from golden_cases import Arrays, read
 
 from minisegnet import functional, nn, no_grad, ops
 from minisegnet.autograd import Tensor
 from minisegnet.nn import init
 from minisegnet.testing import check_gradients, distinct_values
 
-Arrays = dict[str, np.ndarray]
-
 # ---------------------------------------------------------------------------------------------------------
 # PyTorch's numbers (golden/make_nn.py made them)
 
 
-class Case(NamedTuple):
-    """One line of the golden file."""
-
-    op: str
-    line: dict[str, Any]
-    inputs: Arrays
-    expected: Arrays
-
-
-def read_golden() -> dict[str, Case]:
-    path = Path(__file__).parent / "golden" / "models" / "nn_layers.npz"
-    with np.load(path, allow_pickle=False) as archive:
-        pools = {name: archive[name] for name in ("float64", "float32", "int64")}
-        lines = [json.loads(str(line)) for line in archive["cases"]]
-
-    def arrays(places: dict[str, Any]) -> Arrays:
-        return {
-            name: pools[dtype][start : start + math.prod(shape)].reshape(shape).copy()
-            for name, (dtype, start, shape) in places.items()
-        }
-
-    return {
-        line["name"]: Case(line["op"], line, arrays(line["inputs"]), arrays(line["expected"]))
-        for line in lines
-    }
-
-
-GOLDEN = read_golden()
+GOLDEN = {case.line["name"]: case for case in read("models/nn_layers").values()}
 CHAINS = {name: case for name, case in GOLDEN.items() if case.op == "chain"}
 INITIAL = {name: case for name, case in GOLDEN.items() if case.op == "initial"}
 

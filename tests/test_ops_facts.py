@@ -1,4 +1,7 @@
-"""Facts from outside: the source documents' own numbers, and identities that tie ops to one another."""
+"""Facts from outside: the source documents' own numbers, and identities that tie ops to one another.
+
+The truth tests of SYSTEMS.md's rows 4 and 5 are here; tests that belong to a row name it.
+"""
 
 from typing import Any
 
@@ -23,6 +26,7 @@ def _on_each_backend(backend: str) -> Any:
 
 
 def test_the_notes_max_pooling_matrix() -> None:
+    """Row 7 of the systems list: the maxima, and where they stood."""
     x = np.array([[1.0, 2, 6, 3], [3, 5, 2, 1], [1, 2, 2, 1], [7, 3, 4, 8]])[None, None]
     y, indices = ops.max_pool2d(x, 2)
     np.testing.assert_array_equal(y[0, 0], [[5, 6], [7, 8]])
@@ -30,6 +34,7 @@ def test_the_notes_max_pooling_matrix() -> None:
 
 
 def test_the_notes_unpooling_matrix() -> None:
+    """Row 7 of the systems list: the values of the decoder go to those places, 0 elsewhere."""
     indices = np.array([[5, 2], [12, 15]])[None, None]
     y = ops.max_unpool2d(np.array([[1.0, 2], [3, 4]])[None, None], indices, 4)
     np.testing.assert_array_equal(y[0, 0], [[0, 0, 2, 0], [0, 1, 0, 0], [0, 0, 0, 0], [3, 0, 0, 4]])
@@ -38,7 +43,7 @@ def test_the_notes_unpooling_matrix() -> None:
 @settings(max_examples=examples(15))
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 2), st.integers(1, 4), st.integers(0, 2**16))
 def test_transposed_convolution_by_spread_pad_and_strip(k: int, s: int, p: int, n: int, seed: int) -> None:
-    """The notes' recipe: spread the input by the stride, pad by k-1, convolve, strip the padding."""
+    """Row 5 of the systems list: spread the input by the stride, pad by k-1, convolve, strip the padding."""
     if (n - 1) * s + k - 2 * p < 1:
         return
     generator = np.random.default_rng(seed)
@@ -52,6 +57,19 @@ def test_transposed_convolution_by_spread_pad_and_strip(k: int, s: int, p: int, 
     np.testing.assert_allclose(ops.conv_transpose2d(x, w, stride=s, padding=p), stripped, atol=1e-12)
 
 
+@pytest.mark.parametrize(("k", "s"), [(2, 2), (4, 2), (3, 3), (6, 3), (3, 2), (5, 2), (4, 3), (5, 3)])
+def test_a_transposed_convolution_paints_a_checkerboard_unless_its_stride_divides_its_kernel(
+    k: int, s: int
+) -> None:
+    """Row 5 of the systems list: how often windows overlap at a pixel is even inside only where k mod s is 0."""
+    ones, kernel = np.ones((1, 1, 9, 9)), np.ones((1, 1, k, k))
+    inside = slice(k, -k)
+    overlaps = ops.conv_transpose2d(ones, kernel, stride=s)[0, 0, inside, inside]
+    low, high = k // s, -(-k // s)  # windows over a pixel, on one axis
+    assert set(np.unique(overlaps)) == {low * low, low * high, high * high}
+    assert (np.ptp(overlaps) == 0) == (k % s == 0)
+
+
 # ---------------------------------------------------------------------------------------------------------
 # Convolutions
 
@@ -59,6 +77,7 @@ def test_transposed_convolution_by_spread_pad_and_strip(k: int, s: int, p: int, 
 @settings(max_examples=examples(15))
 @given(TABLE["conv2d"].calls(np.float64, True))
 def test_transposed_convolution_is_the_adjoint_of_convolution(call: Call) -> None:
+    """Row 5 of the systems list: <conv(x), y> = <x, conv_transpose(y)>, whatever the geometry."""
     x, w, _ = call.args
     kwargs = dict(call.kwargs)
     y = ops.conv2d(x, w, **kwargs)
@@ -82,6 +101,7 @@ def test_transposed_convolution_is_the_adjoint_of_convolution(call: Call) -> Non
 @settings(max_examples=examples(15))
 @given(TABLE["conv2d"].calls(np.float64, True))
 def test_a_dilated_convolution_is_one_with_a_zero_stuffed_kernel(call: Call) -> None:
+    """Row 16 of the systems list: zeros between the taps of the kernel, and no dilation."""
     x, w, b = call.args
     dh, dw = np.broadcast_to(call.kwargs["dilation"], 2)
     stuffed = np.zeros((*w.shape[:2], dh * (w.shape[2] - 1) + 1, dw * (w.shape[3] - 1) + 1))
@@ -147,6 +167,7 @@ def test_padding_never_wins() -> None:
 @settings(max_examples=examples(15))
 @given(TABLE["max_pool2d"].calls(np.float64, True))
 def test_pooling_what_was_unpooled_gives_the_maxima_back(call: Call) -> None:
+    """Row 7 of the systems list: unpooling keeps the maxima, and its backward gathers from their places."""
     (x, kernel), kwargs = call.args, call.kwargs
     y, indices = ops.max_pool2d(x, kernel, **kwargs)
     unpooled = ops.max_unpool2d(y, indices, x.shape[2:])
@@ -174,6 +195,7 @@ def test_adaptive_pooling_to_one_is_global() -> None:
 
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_bilinear_keeps_constants_and_ramps(align_corners: bool) -> None:
+    """Row 4 of the systems list: the weights sum to 1, and a straight line stays one."""
     assert np.allclose(ops.resize_bilinear(np.ones((1, 1, 3, 5)), (7, 11), align_corners=align_corners), 1)
     ramp = np.arange(8.0)[None, None, None]
     y = ops.resize_bilinear(ramp, (1, 16), align_corners=align_corners)[0, 0, 0]
@@ -183,7 +205,7 @@ def test_bilinear_keeps_constants_and_ramps(align_corners: bool) -> None:
 
 
 def test_a_transposed_convolution_interpolates_inside_but_not_at_the_border() -> None:
-    """Kernel 2s with padding s/2 and bilinear weights; on all ones the corner is 0.5625 for s = 2."""
+    """Rows 3 to 5 of the systems list: kernel 2s, padding s/2, bilinear weights; ones sink to these corners."""
     for s, corner in ((2, 0.5625), (8, 0.316), (32, 0.266)):
         f = (np.arange(2 * s) + 0.5) / s
         line = 1 - np.abs(f - 1)
@@ -207,6 +229,7 @@ def test_nearest_uses_integer_arithmetic() -> None:
 @settings(max_examples=examples(15))
 @given(TABLE["resize_bilinear"].calls(np.float64, True))
 def test_the_backward_of_bilinear_is_its_adjoint(call: Call) -> None:
+    """Row 4 of the systems list: <resize(x), y> = <x, backward(y)>."""
     x, size = call.args
     check_adjoint(
         lambda a: ops.resize_bilinear(a, size, **call.kwargs),

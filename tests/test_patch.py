@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from test_fcn import GOLDEN, compare_with_pytorch
+from golden_cases import read
+from model_checks import check_same_as_pytorch
 
 from minisegnet import functional, models, nn, optim
 from minisegnet.autograd import Tensor, no_grad
@@ -176,8 +177,8 @@ def test_state_keeps_dtype_and_mode() -> None:
 
 def test_same_as_pytorch(fast: str) -> None:
     """Row 1: scores of all patches, loss and gradients of the twin in golden/make_fcn.py."""
-    (case,) = (case for case in GOLDEN.values() if case.op == "patch")
-    compare_with_pytorch(case, fast)
+    (case,) = (case for case in read("models/fcn").values() if case.op == "patch")
+    check_same_as_pytorch(case, every=3)
 
 
 def test_gradient_of_cutting() -> None:

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from test_golden import read
+from golden_cases import read
+from model_checks import check_same_as_pytorch, check_whole_model, steps_to_overfit
 
 from minisegnet import Tensor, functional, models, nn, ops, optim
 from minisegnet.autograd import no_grad
 from minisegnet.models.segnet import pack_indices, unpack_indices
 from minisegnet.ops import use_backend
 from minisegnet.sizes import Layer, receptive_field
-from minisegnet.testing import check_gradients, distinct_values
+from minisegnet.testing import distinct_values
 
 GOLDEN = read("models/segnet")  # made by golden/make_segnet.py
 PAPER = {"width": 64, "convolutions": (2, 2, 3, 3, 3)}
@@ -252,41 +253,11 @@ def test_bad_options(options: dict[str, object], message: str) -> None:
 CASES = [pytest.param(name, id=name) for name in GOLDEN if "deconvnet" not in name]
 
 
-def check_golden(name: str) -> None:
-    """Give a model the weights of its PyTorch twin, and expect the same scores, loss and gradients."""
-    case = GOLDEN[name]
-    inputs, expected = dict(case.inputs), case.expected
-    x, target = inputs.pop("x"), inputs.pop("target")
-    model = models.build(case.op, in_channels=2, classes=3, dtype="float64", **case.kwargs)
-    assert set(model.state_dict()) == set(inputs)
-    model.load_state_dict(inputs)
-    scores = model(x)
-    loss = functional.softmax_cross_entropy(scores, target)
-    loss.backward()
-    found = {"scores": scores.data, "loss": loss.data}
-    found |= {f"d {key}": p.grad for key, p in model.named_parameters()}
-    found |= {f"new {key}": b.data for key, b in model.named_buffers()}
-    assert list(found) == list(expected)  # PyTorch's order of parameters, too
-    for key, value in expected.items():
-        np.testing.assert_allclose(found[key], value, rtol=1e-9, atol=1e-11, err_msg=key)
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_pytorch(name: str, backend: str) -> None:
     """Row 7: with PyTorch's weights come PyTorch's scores, loss, gradients and running statistics."""
     with use_backend(backend):
-        check_golden(name)
-
-
-def check_whole_model(model: nn.Module, x: np.ndarray) -> None:
-    """Compare the gradients of the picture and of all parameters with finite differences."""
-    rng = np.random.default_rng(0)
-    for parameter in model.parameters():
-        if parameter.ndim == 1:  # a bias of 0 on an empty map would put a relu on its kink
-            parameter.data = parameter.data + rng.normal(0, 0.3, parameter.shape)
-    check_gradients(
-        lambda x, *parameters: model(x), Tensor(x, requires_grad=True), *model.parameters(), step=1e-5
-    )
+        check_same_as_pytorch(GOLDEN[name])
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"], indirect=True)
@@ -304,37 +275,6 @@ def test_gradients_of_the_whole_model(name: str, options: dict[str, object], bac
     with use_backend(backend):
         model = models.build(name, in_channels=1, classes=2, width=2, dtype="float64", seed=1, **options)
         check_whole_model(model, distinct_values((2, 1, 6, 7)))
-
-
-def mean_iou(found: np.ndarray, labels: np.ndarray) -> float:
-    """Average over the classes of labels: hits / (hits + misses + false alarms)."""
-    hits = [((found == c) & (labels == c)).sum() for c in np.unique(labels)]
-    unions = [((found == c) | (labels == c)).sum() for c in np.unique(labels)]
-    return float(np.mean(np.divide(hits, unions)))
-
-
-def steps_to_overfit(model: nn.Module, *, S: int, limit: int = 300) -> int:
-    """Train on one picture of three classes until evaluation mode makes no mistake on it; return the steps."""
-    rows, columns = np.mgrid[:S, :S]
-    labels = np.zeros((1, S, S), np.int64)
-    labels[0, (rows - S / 3) ** 2 + (columns - S / 3) ** 2 < (S / 5) ** 2] = 1
-    labels[0, S // 2 : -S // 8, S // 2 : S // 2 + S // 3] = 2
-    colours = np.array([[0.1, 0.2, 0.3], [0.9, 0.3, 0.2], [0.2, 0.8, 0.9]])
-    picture = colours[labels].transpose(0, 3, 1, 2) - 0.5
-    picture = (picture + np.random.default_rng(0).normal(0, 0.05, picture.shape)).astype(np.float32)
-    optimizer = optim.Adam(model.parameters(), lr=0.01)
-    for step in range(1, limit + 1):
-        model.train()
-        optimizer.zero_grad()
-        functional.softmax_cross_entropy(model(picture), labels).backward()
-        optimizer.step()
-        if step % 10 == 0:
-            model.eval()
-            with no_grad():
-                found = model(picture).data.argmax(1)
-            if mean_iou(found, labels) == 1.0:
-                return step
-    raise AssertionError(f"after {limit} steps the mean IoU is {mean_iou(found, labels)}")
 
 
 @pytest.mark.parametrize("name", ["segnet", "segnet-basic"])

@@ -1,4 +1,7 @@
-"""Size arithmetic: hand-computed numbers, the papers' own, and against what arrays really do."""
+"""Size arithmetic: hand-computed numbers, the papers' own, and against what arrays really do.
+
+The truth test of SYSTEMS.md's row 6 is here; tests that belong to a row name it.
+"""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -14,6 +17,7 @@ from minisegnet.sizes import Layer
 
 
 def test_the_u_net_papers_sizes() -> None:
+    """Row 9 of the systems list: 568, 280, 136, 64 before the poolings, 28 at the bottom, 388 out of 572."""
     size, on_the_way = (572, 572), []
     for _ in range(4):
         size = sizes.chain_size([Layer(3), Layer(3)], size)
@@ -28,12 +32,13 @@ def test_the_u_net_papers_sizes() -> None:
 
 
 def test_a_dilated_kernel_covers_more() -> None:
-    """k + (k-1)(r-1): the rates 6, 12, 18 and 24 of atrous spatial pyramid pooling."""
+    """Row 16 of the systems list: k + (k-1)(r-1) at the rates 6, 12, 18 and 24 of DeepLab's pyramid."""
     covers = [sizes.receptive_field([Layer(3, dilation=rate)]).size[0] for rate in (6, 12, 18, 24)]
     assert covers == [13, 25, 37, 49]
 
 
 def test_receptive_field_of_vgg16() -> None:
+    """Row 6 of the systems list: r += (k-1) j and j *= s, layer by layer; 212 pixels below the fifth pooling."""
     block = {n: [Layer(3, padding=1)] * n + [Layer(2, stride=2)] for n in (2, 3)}
     layers = block[2] * 2 + block[3] * 3
     field = sizes.receptive_field(layers)
@@ -43,6 +48,7 @@ def test_receptive_field_of_vgg16() -> None:
 
 
 def test_receptive_field_after_upsampling_has_a_fractional_stride() -> None:
+    """Row 6 of the systems list: a transposed convolution divides the stride."""
     field = sizes.receptive_field([Layer(2, stride=2, transposed=True)])
     assert field.stride == (Fraction(1, 2), Fraction(1, 2))
     assert field.size == (1, 1)
@@ -61,7 +67,10 @@ def chains(draw: Any) -> list[Layer]:
 
 @given(chains(), st.integers(0, 30))
 def test_input_range_equals_what_a_perturbation_reaches(layers: list[Layer], wanted: int) -> None:
-    """Poke each input pixel in turn and see which outputs move; all weights are positive, so nothing cancels."""
+    """Row 6 of the systems list: the calculator agrees with what a change of each input pixel really reaches.
+
+    All weights are positive, so nothing cancels.
+    """
     W = 16
     try:
         _, OW = sizes.chain_size(layers, (W, W))

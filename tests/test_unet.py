@@ -1,18 +1,16 @@
 """U-Net: SYSTEMS.md row 9, and what issue 3 asks of every model."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from golden_cases import Arrays, Case, read
+from model_checks import mean_iou
 
 from minisegnet import Tensor, functional, models, nn, no_grad, optim
 from minisegnet.models.unet import UNet, crop_mirrored, mirror_to_multiple
 from minisegnet.sizes import chain_size, conv2d_size, input_range, pool2d_size, receptive_field
 from minisegnet.testing import check_gradients, distinct_values
-
-GOLDEN = Path(__file__).parent / "golden" / "models" / "unet.npz"
 
 
 def build(in_channels: int = 3, classes: int = 2, **options: Any) -> UNet:
@@ -279,15 +277,6 @@ def test_gradients_of_the_whole_model(options: dict[str, Any], fast: str) -> Non
     check_gradients(lambda x, *_: model(x), x, *model.parameters(), step=1e-6, rtol=1e-5, atol=1e-7)
 
 
-def mean_iou(scores: np.ndarray, target: np.ndarray, classes: int) -> float:
-    """Mean IoU over the classes."""
-    label = scores.argmax(1)
-    hits = [
-        np.sum((label == c) & (target == c)) / np.sum((label == c) | (target == c)) for c in range(classes)
-    ]
-    return float(np.mean(hits))
-
-
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_overfits_one_picture(padding: str, fast: str) -> None:
     """Issue 3: a disc and a bar in noise, mean IoU 1.0 within seconds."""
@@ -305,46 +294,34 @@ def test_overfits_one_picture(padding: str, fast: str) -> None:
     for _ in range(120):
         optimiser.zero_grad()
         scores = functional.crop2d(model(x), 32)
-        if mean_iou(scores.data, target, 3) == 1.0:
+        if mean_iou(scores.data.argmax(1), target) == 1.0:
             return
         loss = functional.softmax_cross_entropy(scores, target)
         loss.backward()
         optimiser.step()
-    pytest.fail(f"mean IoU is {mean_iou(scores.data, target, 3)} after 120 steps")
+    pytest.fail(f"mean IoU is {mean_iou(scores.data.argmax(1), target)} after 120 steps")
 
 
 # ---------------------------------------------------------------------------------------------------------
 # PyTorch's numbers
 
 
-def golden(op: str) -> list[tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray]]]:
-    """Read the cases of one kind: the line that describes each, its inputs and what PyTorch made of them."""
-    with np.load(GOLDEN) as file:
-        pools = {name: file[name] for name in file.files}
-    cases = []
-    for line in map(json.loads, pools["cases"]):
-        if line["op"] == op:
-            arrays = []
-            for kind in ("inputs", "expected"):
-                arrays.append({})
-                for name, (dtype, start, shape) in line[kind].items():
-                    count = int(np.prod(shape, dtype=np.int64))
-                    arrays[-1][name] = pools[dtype][start : start + count].reshape(shape)
-            cases.append((line, *arrays))
-    return cases
+GOLDEN = list(read("models/unet").values())  # made by golden/make_unet.py
+ONCE = [case for case in GOLDEN if case.op == "unet"]
+TRAINING = [case for case in GOLDEN if case.op == "unet_training"]
 
 
-def starting_from(inputs: dict[str, np.ndarray], options: dict[str, Any]) -> UNet:
+def starting_from(inputs: Arrays, options: dict[str, Any]) -> UNet:
     model = build(dtype="float64", initialise=False, **options)
     model.load_state_dict({k.removeprefix("state."): a for k, a in inputs.items() if k.startswith("state.")})
     return model
 
 
-@pytest.mark.parametrize("case", golden("unet"), ids=lambda case: case[0]["kwargs"]["padding"])
-def test_outputs_and_gradients_are_pytorchs(case: tuple[Any, Any, Any], fast: str) -> None:
+@pytest.mark.parametrize("case", ONCE, ids=lambda case: case.kwargs["padding"])
+def test_outputs_and_gradients_are_pytorchs(case: Case, fast: str) -> None:
     """Issue 3: a model with PyTorch's weights gives PyTorch's outputs, loss, gradients and running statistics."""
-    line, inputs, expected = case
-    model = starting_from(inputs, line["kwargs"])
+    inputs, expected = case.inputs, case.expected
+    model = starting_from(inputs, case.kwargs)
     x = Tensor(inputs["x"], requires_grad=True)
     y = model(x)
     loss = functional.softmax_cross_entropy(y, inputs["target"])
@@ -357,12 +334,12 @@ def test_outputs_and_gradients_are_pytorchs(case: tuple[Any, Any, Any], fast: st
         np.testing.assert_allclose(found[name], a, rtol=1e-10, atol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("case", golden("unet_training"), ids=lambda case: case[0]["optimiser"])
-def test_training_follows_pytorchs_losses(case: tuple[Any, Any, Any], fast: str) -> None:
+@pytest.mark.parametrize("case", TRAINING, ids=lambda case: case.line["optimiser"])
+def test_training_follows_pytorchs_losses(case: Case, fast: str) -> None:
     """Issue 3: same initial weights, batches and optimiser: the same losses to 1e-9 over eight steps."""
-    line, inputs, expected = case
-    model = starting_from(inputs, line["kwargs"])
-    optimiser = getattr(optim, line["optimiser"])(model.parameters(), **line["settings"])
+    inputs, expected = case.inputs, case.expected
+    model = starting_from(inputs, case.kwargs)
+    optimiser = getattr(optim, case.line["optimiser"])(model.parameters(), **case.line["settings"])
     losses = []
     for step in range(len(expected["losses"])):
         x, target = (inputs[name][step % len(inputs["x"])] for name in ("x", "target"))

@@ -1,7 +1,8 @@
 """Exact prediction of large pictures in tiles, for models of valid convolutions.
 
 A model of valid convolutions computes each score from the pixels around it and from nothing else. So a picture of
-any size can be cut into tiles, and the scores are those of the whole picture, bit for bit, if two conditions hold:
+any size can be cut into tiles, and the scores are those of the whole picture (on the ``numba`` backend bit for bit), if
+two conditions hold:
 
 - Each tile is fed with all the pixels that its scores depend on: ``halo`` more on every side (92 in the paper's U-Net),
   and a few more below and to the right where only some sizes fit. At the picture's own border they are missing; they
@@ -115,8 +116,9 @@ def tile_bytes(model: nn.Module, tile: IntOrPair) -> int:
     """Bound the memory that :func:`overlap_tile` needs beside the picture and the scores.
 
     It counts the tile with its halo and all maps of the model that are alive at a time. Neither depends on the
-    picture. What a kernel allocates for itself comes on top: next to nothing in ``numba``; in ``numpy`` a copy of one
-    map and some megabytes of unfolded windows.
+    picture. What a kernel allocates for itself comes on top: in ``numba`` a block of unfolded windows for each thread
+    (a quarter of a megabyte, or those of one row of pixels if that is more); in ``numpy`` a copy of one map and some
+    megabytes of unfolded windows.
 
     >>> from minisegnet.models import build
     >>> paper = build("unet", in_channels=1, classes=2, width=64, padding="valid", initialise=False)

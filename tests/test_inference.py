@@ -138,15 +138,19 @@ def test_memory_stays_under_the_stated_bound(norm: str | None) -> None:
     """Row 10: the bound holds, is close, and doesn't grow with the picture."""
     if ops.why_not("numba"):
         pytest.skip(ops.why_not("numba"))
+    import numba
+
+    from minisegnet.backends.numba.fast.columns import COLUMNS_BYTES
+
     model = build(width=6, norm=norm)
     image, large = picture(96, 96), picture(300, 400)
     with ops.use_backend("numba"):
         overlap_tile(model, image, tile=64)  # compiled and loaded before anything is measured
-        bound = tile_bytes(model, 64)
+        bound, scratch = tile_bytes(model, 64), numba.get_num_threads() * COLUMNS_BYTES
         for a in (image, large):
             scores = 3 * a.shape[1] * a.shape[2] * a.itemsize
             used = peak(lambda a=a: overlap_tile(model, a, tile=64)) - scores
-            assert 0.9 * bound < used <= bound + OVERHEAD
+            assert 0.9 * bound < used <= bound + OVERHEAD + scratch
     assert tile_bytes(model, 64) < tile_bytes(model, 128)
     assert tile_bytes(build(width=6, dtype="float64"), 64) > 1.8 * tile_bytes(build(width=6), 64)
 

@@ -60,8 +60,8 @@ def dice_loss(
     with softmax probabilities p, one-hot target y, pixel weight q and class weight :math:`\omega`: twice the overlap,
     divided by what was predicted plus what is there. Nothing is squared.
 
-    By default the mean is over all classes (as in nnU-Net and MONAI), and s decides about a class that the target
-    hasn't: its score is s / (predicted + s), near 1 where (almost) nothing was predicted. With ``classes="present"``
+    By default the mean is over all classes, background included (as in MONAI), and s decides about a class that the
+    target hasn't: its score is s / (predicted + s), near 1 where (almost) nothing was predicted. With ``classes="present"``
     such a class doesn't count.
 
     Parameters

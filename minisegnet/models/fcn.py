@@ -63,7 +63,7 @@ class FCN32s(nn.Module):
     Faithful: with ``width=64, fc_channels=4096, norm=None, padding="paper"`` it is the paper's network on VGG16,
     134,346,581 parameters for 21 classes; all score layers start at zero.
     Simplified: small width; BatchNorm by default, because small models start from nothing instead of from
-    ImageNet's weights. The authors' later code holds the doublings fixed as well.
+    ImageNet's weights. The authors' later code holds the doublings fixed as well, as we recall it.
 
     J. Long, E. Shelhamer and T. Darrell, "Fully convolutional networks for semantic segmentation" (2015),
     sections 3 and 4.

@@ -36,7 +36,8 @@ class SegNet(nn.Module):
     ``width=64, convolutions=(2, 2, 3, 3, 3)`` it is the paper's: the 13 convolutions of VGG16 (64, 128, 256, 512,
     512 channels) and 13 that mirror them.
     Simplified: convolutions have no bias where BatchNorm follows, which would take it away again. The classifier is
-    a 1x1 convolution of its own; the authors' Caffe files fold it into the last decoder convolution.
+    a 1x1 convolution of its own; the authors' Caffe files, as we recall them, let the last decoder convolution give the
+    scores.
 
     V. Badrinarayanan, A. Kendall and R. Cipolla, "SegNet: a deep convolutional encoder-decoder architecture for image
     segmentation" (2017), section 3.

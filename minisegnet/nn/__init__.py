@@ -1,4 +1,15 @@
-"""Layers: parameters, and one call into :mod:`minisegnet.functional` each. Names and numbers are PyTorch's."""
+"""Layers: parameters, and one call into :mod:`minisegnet.functional` each.
+
+Names, and numbers from given weights, are PyTorch's. Initial weights are not: ours are He's, and biases start at 0.
+The equations, worked examples and papers stand with the functions in :mod:`minisegnet.ops`.
+
+>>> import numpy as np
+>>> layer = Conv2d(1, 1, 3, padding=1)
+>>> [(name, parameter.shape) for name, parameter in layer.named_parameters()]
+[('weight', (1, 1, 3, 3)), ('bias', (1,))]
+>>> layer(np.ones((1, 1, 4, 4), np.float32)).shape
+(1, 1, 4, 4)
+"""
 
 from minisegnet.nn.activation import Identity, LeakyReLU, ReLU, Sigmoid
 from minisegnet.nn.container import ModuleList, Sequential

@@ -8,7 +8,17 @@ from minisegnet.sizes import as_int
 
 
 class BatchNorm2d(Module):
-    """Batch normalisation with scale ``weight``, shift ``bias`` and running statistics."""
+    """Batch normalisation with scale ``weight``, shift ``bias`` and running statistics.
+
+    Each forward in training moves the running statistics by ``momentum`` of the way towards those of the batch;
+    evaluation uses them.
+
+    >>> import numpy as np
+    >>> norm = BatchNorm2d(1)
+    >>> y = norm(np.array([[[[1.0, 3.0]]]], np.float32))  # mean 2, variance 1; unbiased 2
+    >>> norm.running_mean.data.round(2), norm.running_var.data.round(2)  # 0.9 * 0 + 0.1 * 2, 0.9 * 1 + 0.1 * 2
+    (array([0.2], dtype=float32), array([1.1], dtype=float32))
+    """
 
     def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
         channels = as_int(channels, "channels", 1)

@@ -41,7 +41,14 @@ class MaxPool2d(Module):
 
 
 class MaxUnpool2d(Module):
-    """Put values back to where their maxima were: ``unpool(x, indices, output_size)``."""
+    """Put values back to where their maxima were, and 0 elsewhere: ``unpool(x, indices, output_size)``.
+
+    >>> import numpy as np
+    >>> y, indices = MaxPool2d(2, return_indices=True)(np.array([[[[1.0, 2.0], [4.0, 3.0]]]]))
+    >>> MaxUnpool2d()(10 * y, indices, 2).data[0, 0]
+    array([[ 0.,  0.],
+           [40.,  0.]])
+    """
 
     def forward(self, x: Tensor, indices: Array, output_size: IntOrPair) -> Tensor:
         """(N, C, H, W) to (N, C, *output_size)."""

@@ -1,5 +1,7 @@
 """What the tests of several models share: PyTorch's numbers, gradients of a whole model, learning one picture."""
 
+from collections.abc import Callable
+
 import numpy as np
 from golden_cases import Case
 
@@ -45,25 +47,36 @@ def mean_iou(found: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(np.divide(hits, unions)))
 
 
-def steps_to_overfit(model: nn.Module, *, S: int, limit: int = 300) -> int:
-    """Train on one picture of three classes until evaluation mode makes no mistake on it; return the steps."""
-    rows, columns = np.mgrid[:S, :S]
-    labels = np.zeros((1, S, S), np.int64)
-    labels[0, (rows - S / 3) ** 2 + (columns - S / 3) ** 2 < (S / 5) ** 2] = 1
-    labels[0, S // 2 : -S // 8, S // 2 : S // 2 + S // 3] = 2
-    colours = np.array([[0.1, 0.2, 0.3], [0.9, 0.3, 0.2], [0.2, 0.8, 0.9]])
-    picture = colours[labels].transpose(0, 3, 1, 2) - 0.5
-    picture = (picture + np.random.default_rng(0).normal(0, 0.05, picture.shape)).astype(np.float32)
+def learn_by_heart(
+    scores_of: Callable[[], Tensor], model: nn.Module, labels: np.ndarray, limit: int = 300
+) -> int:
+    """Train on one picture until evaluation mode makes no mistake on it; return the steps."""
     optimizer = optim.Adam(model.parameters(), lr=0.01)
     for step in range(1, limit + 1):
         model.train()
         optimizer.zero_grad()
-        functional.softmax_cross_entropy(model(picture), labels).backward()
+        functional.softmax_cross_entropy(scores_of(), labels).backward()
         optimizer.step()
         if step % 10 == 0:
             model.eval()
             with no_grad():
-                found = model(picture).data.argmax(1)
+                found = scores_of().data.argmax(1)
             if mean_iou(found, labels) == 1.0:
                 return step
     raise AssertionError(f"after {limit} steps the mean IoU is {mean_iou(found, labels)}")
+
+
+def coloured(labels: np.ndarray, noise: float) -> np.ndarray:
+    """Draw a picture (N, 3, H, W) of labels 0 to 2 (N, H, W): a colour for each, under noise."""
+    colours = np.array([[0.1, 0.2, 0.3], [0.9, 0.3, 0.2], [0.2, 0.8, 0.9]])
+    picture = np.moveaxis(colours[labels], 3, 1)
+    return (picture + np.random.default_rng(0).normal(0, noise, picture.shape)).astype(np.float32)
+
+
+def disc_and_bar(S: int) -> np.ndarray:
+    """Labels (1, S, S) of a disc (1) and a bar (2) before a background (0)."""
+    rows, columns = np.mgrid[:S, :S]
+    labels = np.zeros((1, S, S), np.int64)
+    labels[0, (rows - S / 3) ** 2 + (columns - S / 3) ** 2 < (S / 5) ** 2] = 1
+    labels[0, S // 2 : -S // 8, S // 2 : S // 2 + S // 3] = 2
+    return labels

@@ -5,15 +5,14 @@ import itertools
 import numpy as np
 import pytest
 from golden_cases import read
-from model_checks import check_same_as_pytorch
+from model_checks import check_same_as_pytorch, coloured, learn_by_heart
 
-from minisegnet import functional, losses, models, nn, optim
+from minisegnet import functional, models, nn, optim
 from minisegnet.autograd import Tensor, no_grad
 from minisegnet.models.fcn import FCN8s, FCN16s, FCN32s, FixedUpsampling
 from minisegnet.models.patch import dense_to_conv, flatten
 from minisegnet.models.vgg import VGG
 from minisegnet.nn import init
-from minisegnet.ops import use_backend
 from minisegnet.testing import check_gradients, distinct_values
 
 NAMES = ("fcn32s", "fcn16s", "fcn8s")
@@ -287,7 +286,7 @@ def test_without_stepwise_some_labels_change() -> None:
         with no_grad():
             outputs.append(model(x).data)
     assert np.abs(outputs[0] - outputs[1]).max() > 0.01
-    assert 0.9 < (outputs[0].argmax(1) == outputs[1].argmax(1)).mean() < 1
+    assert (outputs[0].argmax(1) != outputs[1].argmax(1)).mean() == pytest.approx(0.06, abs=0.005)
 
 
 def test_a_new_skip_learns_at_once() -> None:
@@ -332,7 +331,7 @@ def test_staged_training_refuses_what_does_not_fit() -> None:
 def test_dense_layers_become_fc6_and_fc7() -> None:
     """Row 2: VGG's dense layers on 224 x 224 and the 7x7 and 1x1 convolutions give one and the same score.
 
-    S1 speaks of 1x1 convolutions only; the first of them must be 7x7, because the map that it sees is.
+    The notes speak of 1x1 convolutions only; the first of them must be 7x7, because the map that it sees is.
     """
     rng = np.random.default_rng(0)
     with nn.creating(dtype="float64", seed=1):
@@ -366,7 +365,7 @@ def test_dense_layers_become_fc6_and_fc7() -> None:
 
 
 def test_a_pixels_label_is_its_largest_score() -> None:
-    """Row 3: the seed's vector dog .45, cat .94, tree .02, pc .05, tiger .21 is a cat; it is no softmax."""
+    """Row 3: the notes' vector dog .45, cat .94, tree .02, pc .05, tiger .21 is a cat; it is no softmax."""
     labels = ["dog", "cat", "tree", "pc", "tiger"]
     scores = np.array([0.45, 0.94, 0.02, 0.05, 0.21]).reshape(1, 5, 1, 1)
     assert labels[int(scores.argmax(1)[0, 0, 0])] == "cat"
@@ -402,44 +401,25 @@ def test_same_as_pytorch(name: str, fast: str) -> None:
 )
 def test_gradients_of_the_whole_model(name: str, norm: str | None, fast: str) -> None:
     """Row 3: every parameter and the picture, against numerical derivatives."""
-    with use_backend(fast):
-        model = models.build(
-            name,
-            in_channels=1,
-            classes=2,
-            dtype="float64",
-            seed=3,
-            norm=norm,
-            dropout=0.0,
-            **TINY,
-        )
-        randomised(model)
-        x = Tensor(distinct_values((1, 1, 64, 64), gap=1e-3), requires_grad=True)
-        check_gradients(lambda x, *_: model(x), x, *model.parameters(), step=1e-6, rtol=1e-5)
+    model = models.build(
+        name,
+        in_channels=1,
+        classes=2,
+        dtype="float64",
+        seed=3,
+        norm=norm,
+        dropout=0.0,
+        **TINY,
+    )
+    randomised(model)
+    x = Tensor(distinct_values((1, 1, 64, 64), gap=1e-3), requires_grad=True)
+    check_gradients(lambda x, *_: model(x), x, *model.parameters(), step=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "cell"), [("fcn32s", None), ("fcn16s", 32), ("fcn8s", 16)])
 def test_learns_one_picture(name: str, cell: int | None) -> None:
     """Row 3: overfits one picture to a mean IoU of 1, with details twice as large as the finest scores."""
-    picture, labels = one_picture(cell)
-    model = models.build(name, classes=3, width=4, dropout=0.0)
-    loss = losses.build("ce")
-    optimiser = optim.Adam(model.parameters(), lr=1e-2)
-    for _ in range(250):
-        scores = model(picture)
-        found = scores.data.argmax(1)
-        if np.array_equal(found, labels):
-            break
-        optimiser.zero_grad()
-        loss(scores, labels).backward()
-        optimiser.step()
-    assert np.array_equal(found, labels)  # so the IoU of every class is 1
-
-
-def one_picture(cell: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """A noisy chessboard of three classes with cells of this size; None: a left and a right half."""
-    rows, columns = np.indices((64, 64)) // (cell or 32)
+    rows, columns = np.indices((64, 64)) // (cell or 32)  # None: a left and a right half
     labels = ((rows + 2 * columns) % 3 if cell else columns)[None]
-    colours = np.eye(3)[labels].transpose(0, 3, 1, 2)
-    noise = np.random.default_rng(0).normal(0, 0.1, (1, 3, 64, 64))
-    return (colours + noise).astype(np.float32), labels
+    model, picture = models.build(name, classes=3, width=4, dropout=0.0), coloured(labels, noise=0.1)
+    learn_by_heart(lambda: model(picture), model, labels)

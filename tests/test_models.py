@@ -143,6 +143,15 @@ def test_build_says_what_is_wrong(
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("shape", [(3, 64, 64), (1, 4, 64, 64), (3, 3, 1, 64, 64)])
+@pytest.mark.parametrize("name", models.names())
+def test_what_is_no_batch_of_pictures_is_refused_by_name(name: str, shape: tuple[int, ...]) -> None:
+    model: Any = models.build(name, classes=2, width=1)
+    for network in [model, model.twin()] if name == "patch" else [model]:
+        with pytest.raises(ValueError, match=r"x has shape .*; expected pictures of shape \(N, 3, H, W\)"):
+            network(np.ones(shape, np.float32))
+
+
 def test_building_leaves_the_settings_as_they_were() -> None:
     models.build("unet", classes=2, dtype="float64", width=1, depth=1)
     assert nn.Conv2d(1, 1, 1).weight.dtype == np.float32

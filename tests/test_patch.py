@@ -189,12 +189,11 @@ def test_gradient_of_cutting() -> None:
 @pytest.mark.parametrize("twin", [False, True])
 def test_gradients_of_the_whole_model(fast: str, twin: bool) -> None:
     """Row 1: every parameter and the picture, against numerical derivatives."""
-    with use_backend(fast):
-        model: nn.Module = small(seed=1, width=1, patch=13)
-        if twin:
-            model = model.twin()  # type: ignore[operator]
-        x = Tensor(distinct_values((1, 2, 18, 21), gap=2e-3), requires_grad=True)
-        check_gradients(lambda x, *_: model(x), x, *model.parameters(), step=1e-6, rtol=1e-5)
+    model: nn.Module = small(seed=1, width=1, patch=13)
+    if twin:
+        model = model.twin()  # type: ignore[operator]
+    x = Tensor(distinct_values((1, 2, 18, 21), gap=2e-3), requires_grad=True)
+    check_gradients(lambda x, *_: model(x), x, *model.parameters(), step=1e-6, rtol=1e-5)
 
 
 def test_learns_one_picture() -> None:

@@ -61,8 +61,8 @@ def dice_loss(
     divided by what was predicted plus what is there. Nothing is squared.
 
     By default the mean is over all classes, background included (as in MONAI), and s decides about a class that the
-    target hasn't: its score is s / (predicted + s), near 1 where (almost) nothing was predicted. With ``classes="present"``
-    such a class doesn't count.
+    target hasn't: its score is s / (predicted + s), near 1 where (almost) nothing was predicted. With
+    ``classes="present"`` such a class doesn't count.
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from minisegnet import nn
 from minisegnet.autograd import Tensor
+from minisegnet.models.checks import check_pictures
 from minisegnet.sizes import IntOrPair, Pair, as_int, as_pair, conv2d_size, conv_transpose2d_size, pool2d_size
 
 
@@ -107,10 +108,7 @@ class DeconvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to scores (N, classes, H, W)."""
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise ValueError(
-                f"x has shape {x.shape}; expected pictures of shape (N, {self.in_channels}, H, W)"
-            )
+        check_pictures(x, self.in_channels)
         self.output_size(x.shape[2:])  # refuses what is too small
         remembered = []
         for level in self.encoder:

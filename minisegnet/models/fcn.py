@@ -8,6 +8,7 @@ import numpy as np
 from minisegnet import functional, nn
 from minisegnet.arrays import Array
 from minisegnet.autograd import Tensor
+from minisegnet.models.checks import check_pictures
 from minisegnet.models.vgg import VGG, VGG16
 from minisegnet.nn import init
 from minisegnet.ops.dispatch import to_backend
@@ -150,6 +151,7 @@ class FCN32s(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to scores (N, classes, H, W)."""
+        check_pictures(x, self.in_channels)
         size = x.shape[2], x.shape[3]
         x = functional.pad2d(x, self.padding_for(size))
         _, _, pool3, pool4, pool5 = self.backbone(x)  # 1/8, 1/16, 1/32 of the size

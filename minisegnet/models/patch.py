@@ -9,6 +9,7 @@ import numpy as np
 from minisegnet import nn
 from minisegnet.arrays import Array
 from minisegnet.autograd import Tensor, record
+from minisegnet.models.checks import check_pictures
 from minisegnet.sizes import IntOrPair, Layer, Pair, as_int, as_pair, chain_size, conv2d_size
 
 STRIDE = 4  # two poolings of stride 2: how far the twin's outputs lie apart in the picture
@@ -72,6 +73,7 @@ class PatchClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to scores (N, classes, OH, OW), one for each patch."""
+        check_pictures(x, self.in_channels)
         N = x.shape[0]
         OH, OW = self.output_size((x.shape[2], x.shape[3]))
         patches = cut_windows(x, self.patch, STRIDE)  # (N OH OW, C, patch, patch)
@@ -152,6 +154,7 @@ class PatchFCN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to scores (N, classes, OH, OW)."""
+        check_pictures(x, self.in_channels)
         y = self.features(x)  # (N, 2w, OH + side - 1, OW + side - 1)
         scores: Tensor = self.fc2(self.relu1(self.fc1(y)))  # (N, classes, OH, OW)
         return scores

@@ -7,6 +7,7 @@ import numpy as np
 from minisegnet import functional, nn
 from minisegnet.arrays import Array
 from minisegnet.autograd import Tensor
+from minisegnet.models.checks import check_pictures
 from minisegnet.sizes import IntOrPair, Pair, as_int, as_pair, pool2d_size
 
 
@@ -97,10 +98,7 @@ class SegNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to scores (N, classes, H, W)."""
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise ValueError(
-                f"x has shape {x.shape}; expected pictures of shape (N, {self.in_channels}, H, W)"
-            )
+        check_pictures(x, self.in_channels)
         self.output_size(x.shape[2:])  # refuses what is too small
         remembered = []
         for level in self.encoder:

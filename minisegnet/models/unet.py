@@ -2,6 +2,7 @@
 
 from minisegnet import functional, nn
 from minisegnet.autograd import Tensor
+from minisegnet.models.checks import check_pictures
 from minisegnet.sizes import IntOrPair, Layer, Pair, as_int, as_pair, chain_size
 
 
@@ -101,10 +102,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, classes, *output_size((H, W)))."""
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise ValueError(
-                f"x has shape {x.shape}; expected pictures of shape (N, {self.in_channels}, H, W)"
-            )
+        check_pictures(x, self.in_channels)
         size = self.output_size(x.shape[2:])  # raises where the picture doesn't fit
         if self.padding == "same":
             x = mirror_to_multiple(x, self.grid)

@@ -20,7 +20,7 @@ from numba import njit, prange
 from ..launch import OPTIONS, helper, parallel_kernel
 
 COLUMNS_BYTES = 1 << 18  # of a block of columns: it should stay in a core's cache
-CHANNELS = 8  # of x in one task, where the tasks share out channels
+COLUMNS = 72  # about so many rows at a time (8 channels of 3x3): a block is then some hundred pixels long
 
 
 @helper
@@ -82,13 +82,14 @@ def fold(image, columns, top, bottom, kernel_size, stride, padding, dilation, OW
 
 
 @helper
-def multiply(y, y_start, w, x, x_start, P):
-    """y[k, p] += w[k, q] * x[q, p] for P pixels of each row, four rows of y and four of x at a time."""
-    K, Q = w.shape
+def multiply(y, y_start, w, w_start, x, x_start, Q, P):
+    """y[k, p] += w[k, q] * x[q, p] for Q rows of x and P pixels, four rows of y and four of x at a time."""
+    K = w.shape[0]
     for k in range(0, K - K % 4, 4):
         y0, y1 = y[k][y_start : y_start + P], y[k + 1][y_start : y_start + P]
         y2, y3 = y[k + 2][y_start : y_start + P], y[k + 3][y_start : y_start + P]
-        w0, w1, w2, w3 = w[k], w[k + 1], w[k + 2], w[k + 3]
+        w0, w1 = w[k][w_start : w_start + Q], w[k + 1][w_start : w_start + Q]
+        w2, w3 = w[k + 2][w_start : w_start + Q], w[k + 3][w_start : w_start + Q]
         for q in range(0, Q - Q % 4, 4):
             x0, x1 = x[q][x_start : x_start + P], x[q + 1][x_start : x_start + P]
             x2, x3 = x[q + 2][x_start : x_start + P], x[q + 3][x_start : x_start + P]
@@ -112,7 +113,7 @@ def multiply(y, y_start, w, x, x_start, P):
     for k in range(K - K % 4, K):  # and the up to three rows of y
         y0 = y[k][y_start : y_start + P]
         for q in range(Q):
-            x0, a0 = x[q][x_start : x_start + P], w[k, q]
+            x0, a0 = x[q][x_start : x_start + P], w[k, w_start + q]
             for p in range(P):
                 y0[p] += a0 * x0[p]
 
@@ -166,24 +167,34 @@ def rows_at_a_time(Q, OH, OW, itemsize):
     return max(1, min(OH, COLUMNS_BYTES // (Q * OW * itemsize)))
 
 
+@helper
+def channels_at_a_time(taps):
+    """Of how many channels of x the columns are made at a time."""
+    return max(1, COLUMNS // taps)
+
+
 @parallel_kernel
 def gather(y, x, w, b, size, kernel_size, stride, padding, dilation, groups):
-    """y = b + w * columns of x."""
+    """y = b + w * columns of x, some channels of x after the others."""
     (N, K, _), (OH, OW) = y.shape, size
-    CG, KG, Q = x.shape[1] // groups, K // groups, w.shape[1]
-    rows = rows_at_a_time(Q, OH, OW, x.itemsize)
+    CG, KG, taps = x.shape[1] // groups, K // groups, kernel_size[0] * kernel_size[1]
+    some = min(channels_at_a_time(taps), CG)
+    rows = rows_at_a_time(some * taps, OH, OW, x.itemsize)
     blocks = (OH + rows - 1) // rows
     for task in prange(N * groups * blocks):  # some rows of y in one group of one image
         n, g, block = task // (groups * blocks), task // blocks % groups, task % blocks
         top, bottom = block * rows, min(block * rows + rows, OH)
         P = (bottom - top) * OW
-        columns = np.empty((Q, P), x.dtype)
-        channels = x[n, g * CG : (g + 1) * CG]
-        unfold(columns, channels, top, bottom, kernel_size, stride, padding, dilation, OW)
         target = y[n, g * KG : (g + 1) * KG]
         for k in range(KG):
             target[k, top * OW : bottom * OW] = b[g * KG + k]
-        multiply(target, top * OW, w[g * KG : (g + 1) * KG], columns, 0, P)
+        columns = np.empty((some * taps, P), x.dtype)
+        for first in range(0, CG, some):
+            last = min(first + some, CG)
+            channels = x[n, g * CG + first : g * CG + last]
+            unfold(columns, channels, top, bottom, kernel_size, stride, padding, dilation, OW)
+            weights, Q = w[g * KG : (g + 1) * KG], (last - first) * taps
+            multiply(target, top * OW, weights, first * taps, columns, 0, Q, P)
 
 
 @parallel_kernel
@@ -191,10 +202,11 @@ def scatter(x, y, w_turned, b, size, kernel_size, stride, padding, dilation, gro
     """x = b + what the pixels of y send back through their filters; w_turned is (groups, Q, K/groups)."""
     (N, C, _, _), (OH, OW) = x.shape, size
     CG, KG, taps = C // groups, y.shape[1] // groups, kernel_size[0] * kernel_size[1]
-    parts = (CG + CHANNELS - 1) // CHANNELS
+    some = channels_at_a_time(taps)
+    parts = (CG + some - 1) // some
     for task in prange(N * groups * parts):  # some channels of x in one group of one image
         n, g, part = task // (groups * parts), task // parts % groups, task % parts
-        first, last = part * CHANNELS, min(part * CHANNELS + CHANNELS, CG)
+        first, last = part * some, min(part * some + some, CG)
         image = x[n, g * CG + first : g * CG + last]
         for c in range(last - first):
             image[c, :, :] = b[g * CG + first + c]
@@ -204,7 +216,7 @@ def scatter(x, y, w_turned, b, size, kernel_size, stride, padding, dilation, gro
             bottom = min(top + rows, OH)
             P = (bottom - top) * OW
             columns = np.zeros(((last - first) * taps, P), x.dtype)
-            multiply(columns, 0, weights, y[n, g * KG : (g + 1) * KG], top * OW, P)
+            multiply(columns, 0, weights, 0, y[n, g * KG : (g + 1) * KG], top * OW, KG, P)
             fold(image, columns, top, bottom, kernel_size, stride, padding, dilation, OW)
 
 
@@ -213,10 +225,11 @@ def weight_gradient(w, y, x, size, kernel_size, stride, padding, dilation, group
     """w[k, q] = the sum over images and pixels of y * columns of x; w is (K, Q)."""
     (N, C, _, _), (OH, OW) = x.shape, size
     CG, KG, taps = C // groups, y.shape[1] // groups, kernel_size[0] * kernel_size[1]
-    parts = (CG + CHANNELS - 1) // CHANNELS
+    some = channels_at_a_time(taps)
+    parts = (CG + some - 1) // some
     for task in prange(groups * parts):  # the weights of some channels of x in one group
         g, part = task // parts, task % parts
-        first, last = part * CHANNELS, min(part * CHANNELS + CHANNELS, CG)
+        first, last = part * some, min(part * some + some, CG)
         Q = (last - first) * taps
         total = np.zeros((KG, Q))  # (KG, Q): sums of blocks are added up in double precision
         rows = rows_at_a_time(Q, OH, OW, x.itemsize)

@@ -164,12 +164,10 @@ def tap_slices(taps, stride, padding, dilation, outputs, size):
     """Of each tap on one axis: it joins outputs ``first:last`` with inputs ``begin:end:stride``."""
     slices = np.zeros((taps, 4), np.int64)  # (KW, 4); a tap that meets only padding keeps 0:0 and 0:0
     for tap in range(taps):
-        start = tap * dilation - padding  # the input position that output 0 meets
-        first = max(0, -(start // stride))  # the first output with start + first * stride >= 0
-        last = min(outputs, -((start - size) // stride))  # and the first that is beyond the input
+        first, last, begin = columns.tap_range(tap, stride, padding, dilation, outputs, size)
         if first < last:
             slices[tap, 0], slices[tap, 1] = first, last
-            slices[tap, 2], slices[tap, 3] = start + first * stride, start + last * stride
+            slices[tap, 2], slices[tap, 3] = begin, begin + (last - first) * stride
     return slices
 
 

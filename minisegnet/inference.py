@@ -88,7 +88,7 @@ def overlap_tile(model: nn.Module, image: Array, *, tile: IntOrPair | None = 256
     H, W = image.shape[1:]
     step_h, step_w = (H, W) if tile is None else _checked_tile(tile, network)
     scores: Array = np.empty_like(image, order="C", shape=(network.classes, H, W))
-    with _evaluating(model), no_grad():
+    with evaluating(model), no_grad():
         for top in range(0, H, step_h):
             for left in range(0, W, step_w):
                 h, w = min(step_h, H - top), min(step_w, W - left)  # the last tiles may be smaller
@@ -144,16 +144,16 @@ def _with_halo(image: Array, start: Pair, size: Pair, network: Tileable) -> Arra
     """
     fitting = network.input_size_for(size)
     rows, columns = (
-        _mirrored(start[axis] - network.halo, fitting[axis], image.shape[1 + axis]) for axis in range(2)
+        mirrored(start[axis] - network.halo, fitting[axis], image.shape[1 + axis]) for axis in range(2)
     )
     part: Array = np.ascontiguousarray(image[:, rows[:, None], columns])  # (C, h, w)
     return part[None]  # (1, C, h, w)
 
 
-def _mirrored(start: int, count: int, length: int) -> Array:
+def mirrored(start: int, count: int, length: int) -> Array:
     """Positions in 0..length-1 of a line that is mirrored at both ends, again and again; ends aren't repeated.
 
-    >>> _mirrored(-2, 9, 4)
+    >>> mirrored(-2, 9, 4)
     array([2, 1, 0, 1, 2, 3, 2, 1, 0])
     """
     period = max(2 * (length - 1), 1)
@@ -162,7 +162,7 @@ def _mirrored(start: int, count: int, length: int) -> Array:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Switch to evaluation inside the block; afterwards every module is in its own mode again."""
     modes = [(module, module.training) for _, module in model.named_modules()]
     model.eval()

@@ -21,9 +21,9 @@ def test_row_8_sizes_of_the_paper() -> None:
     """Row 8: 224 down to 7, 1 at the waist, 7 again, and back to 224."""
     model = models.build("deconvnet", classes=21, initialise=False, **PAPER)
     sides = [224, 112, 56, 28, 14, 7, 1, 7, 14, 28, 56, 112, 224]
-    assert model.sizes(224) == [(side, side) for side in sides]
+    assert model.level_sizes(224) == [(side, side) for side in sides]
     assert model.output_size((224, 224)) == (224, 224)
-    assert model.sizes((320, 257))[6:8] == [
+    assert model.level_sizes((320, 257))[6:8] == [
         (4, 2),
         (10, 8),
     ]  # a larger picture: a waist of more than one point
@@ -70,8 +70,8 @@ def test_row_8_layers_of_the_paper() -> None:
 def test_row_8_sizes_of_the_small_one() -> None:
     """Row 8: the same way on a smaller scale, from odd sizes too."""
     model = models.build("deconvnet", classes=2, initialise=False)
-    assert [H for H, _ in model.sizes(64)] == [64, 32, 16, 8, 6, 8, 16, 32, 64]
-    assert [H for H, _ in model.sizes(97)] == [97, 48, 24, 12, 10, 12, 24, 48, 97]
+    assert [H for H, _ in model.level_sizes(64)] == [64, 32, 16, 8, 6, 8, 16, 32, 64]
+    assert [H for H, _ in model.level_sizes(97)] == [97, 48, 24, 12, 10, 12, 24, 48, 97]
 
 
 def test_one_point_and_one_picture_have_no_variance() -> None:

@@ -15,15 +15,21 @@ from minisegnet import __version__
 
 # The file of "check-something" is check_something.py.
 COMMANDS = {
-    "demo": "run every op on a picture, compare the backends and draw the result",
+    "demo": "train a small network on synthetic pictures and show what it learned, in about a minute",
+    "train": "train a model on a synthetic set or on a folder of pictures and masks",
+    "predict": "label pictures with a trained model",
+    "evaluate": "measure a trained model on labelled pictures",
+    "models": "list the models: parameters, receptive field, size of the result",
+    "compare": "run every op on one picture on each backend, compare them and draw the result",
     "doctor": "say what is installed, which backends can run and what to do about the others",
 }
 
 EXAMPLES = """\
 examples:
-  minisegnet demo                   see what this is: a picture and a table
+  minisegnet demo                   see what this is: a network that learns, a table and pictures
+  minisegnet train my-folder        your own pictures: my-folder/images and my-folder/masks
   minisegnet doctor                 check the installation
-  minisegnet demo --help            what a command can do
+  minisegnet train --help           what a command can do
 
 MINISEGNET_BACKEND=numpy (or reference, numba, cupy) chooses the backend for one run.
 """
@@ -55,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output (head, less) has gone; there is no one to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         print(f"minisegnet: {_one_line(error)}", file=sys.stderr)
         return 1
 
@@ -93,4 +99,4 @@ def _add_command(
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    return " ".join([*str(error).split(), *(" ".join(note.split()) for note in getattr(error, "__notes__", []))])

@@ -5,7 +5,17 @@ from collections.abc import Sequence
 from minisegnet import nn
 from minisegnet.autograd import Tensor
 from minisegnet.models.checks import check_pictures
-from minisegnet.sizes import IntOrPair, Pair, as_int, as_pair, conv2d_size, conv_transpose2d_size, pool2d_size
+from minisegnet.models.geometry import layers_of
+from minisegnet.sizes import (
+    IntOrPair,
+    Layer,
+    Pair,
+    as_int,
+    as_pair,
+    conv2d_size,
+    conv_transpose2d_size,
+    pool2d_size,
+)
 
 
 class DeconvNet(nn.Module):
@@ -64,7 +74,7 @@ class DeconvNet(nn.Module):
     >>> model = DeconvNet(3, 2, width=2)
     >>> model(np.zeros((1, 3, 67, 64), np.float32)).shape
     (1, 2, 67, 64)
-    >>> model.sizes(64)
+    >>> model.level_sizes(64)
     [(64, 64), (32, 32), (16, 16), (8, 8), (6, 6), (8, 8), (16, 16), (32, 32), (64, 64)]
     """
 
@@ -128,9 +138,9 @@ class DeconvNet(nn.Module):
 
     def output_size(self, size: IntOrPair) -> Pair:
         """Size of the scores: that of the input."""
-        return self.sizes(size)[-1]
+        return self.level_sizes(size)[-1]
 
-    def sizes(self, size: IntOrPair) -> list[Pair]:
+    def level_sizes(self, size: IntOrPair) -> list[Pair]:
         """Sizes of the maps on the way: the input, after each pooling, the waist, and all the way back."""
         size = as_pair(size, "size", 1)
         levels = len(self.encoder)
@@ -147,15 +157,31 @@ class DeconvNet(nn.Module):
         opened = conv_transpose2d_size(narrow, self.waist)
         return [*down, narrow, opened, *reversed(down[:-1])]  # unpooling restores the sizes from before
 
+    def layers(self) -> list[Layer]:
+        """List the layers, down and up again, for the functions of ``sizes``; they hold where poolings come out even.
+
+        Unpooling counts as a transposed layer as large as the pooling's window. Which of the window's places gets the
+        value is for the index to say, and all values of the window have a say in the index: so whatever stands at a
+        place of the unpooled map, a 0 too, depends on the whole window.
+        """
+        layers: list[Layer] = []
+        for level in self.encoder:
+            layers += layers_of([*level, self.pool])
+        for waist in (self.fc6, self.fc7, self.fc6_transposed):
+            layers += layers_of(waist)
+        for level in self.decoder:
+            layers += [Layer(2, stride=2, transposed=True), *layers_of(level)]
+        return [*layers, *layers_of([self.head])]
+
 
 # ---------------------------------------------------------------------------------------------------------
 # The parts
 
-Layer = type[nn.Conv2d] | type[nn.ConvTranspose2d]
+Convolution = type[nn.Conv2d] | type[nn.ConvTranspose2d]
 
 
 def _unit(
-    layer: Layer, before: int, after: int, kernel_size: int, padding: int, norm: str | None
+    layer: Convolution, before: int, after: int, kernel_size: int, padding: int, norm: str | None
 ) -> list[nn.Module]:
     """Make one layer with what follows it."""
     if norm not in ("batch", None):
@@ -166,7 +192,7 @@ def _unit(
     return [*unit, nn.ReLU()]
 
 
-def _level(layer: Layer, channels: Sequence[int], norm: str | None) -> nn.Sequential:
+def _level(layer: Convolution, channels: Sequence[int], norm: str | None) -> nn.Sequential:
     """Make a chain of 3x3 layers from ``channels[0]`` to ``channels[1]`` and so on; sizes stay as they are."""
     units = [_unit(layer, channels[i], channels[i + 1], 3, 1, norm) for i in range(len(channels) - 1)]
     return nn.Sequential(*(module for unit in units for module in unit))

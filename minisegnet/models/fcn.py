@@ -9,11 +9,13 @@ from minisegnet import functional, nn
 from minisegnet.arrays import Array
 from minisegnet.autograd import Tensor
 from minisegnet.models.checks import check_pictures
+from minisegnet.models.geometry import layers_of
 from minisegnet.models.vgg import VGG, VGG16
 from minisegnet.nn import init
 from minisegnet.ops.dispatch import to_backend
 from minisegnet.sizes import (
     IntOrPair,
+    Layer,
     Pair,
     as_pair,
     conv2d_size,
@@ -200,10 +202,35 @@ class FCN32s(nn.Module):
         sizes += self.backbone.level_sizes(sizes[0])
         same = self.padding == "same"
         sizes.append(conv2d_size(sizes[-1], 7, padding=3 if same else 0))
-        for factor in [2] * self.doublings + [STRIDE // 2**self.doublings]:
+        for factor in self._factors():
             cut = factor // 2 if same else 0
             sizes.append(conv_transpose2d_size(sizes[-1], 2 * factor, stride=factor, padding=cut))
         return sizes
+
+    def layers(self) -> list[Layer]:
+        """List the layers of the longest path, through fc6 and all enlargements, for the functions of ``sizes``.
+
+        They are those of a picture whose sides are multiples of 32. The padding comes first, as a 1x1 layer, and the
+        crop last, as a transposed one, whose padding cuts. What the skips see lies within what this path sees.
+
+        >>> from minisegnet.sizes import receptive_field
+        >>> layers = FCN32s(3, 2, width=1).layers()
+        >>> receptive_field(layers[:-2]).size  # a coarse score; a label mixes two of them, 32 pixels apart
+        (404, 404)
+        >>> receptive_field(layers).size
+        (436, 436)
+        """
+        pad, crop = self.padding_for(STRIDE), crop2d_start(self.level_sizes(STRIDE)[-1], STRIDE)
+        layers = [Layer(1, padding=pad), *self.backbone.layers()]
+        layers += layers_of([self.fc6, self.fc7, self.score_fr])
+        for factor in self._factors():
+            cut = factor // 2 if self.padding == "same" else 0
+            layers.append(Layer(2 * factor, factor, cut, transposed=True))
+        return [*layers, Layer(1, padding=crop, transposed=True)]
+
+    def _factors(self) -> list[int]:
+        """List how many times larger each enlargement makes its map."""
+        return [2] * self.doublings + [STRIDE // 2**self.doublings]
 
     # Staged training
 

@@ -10,6 +10,7 @@ from minisegnet import nn
 from minisegnet.arrays import Array
 from minisegnet.autograd import Tensor, record
 from minisegnet.models.checks import check_pictures
+from minisegnet.models.geometry import layers_of
 from minisegnet.sizes import IntOrPair, Layer, Pair, as_int, as_pair, chain_size, conv2d_size
 
 STRIDE = 4  # two poolings of stride 2: how far the twin's outputs lie apart in the picture
@@ -90,6 +91,16 @@ class PatchClassifier(nn.Module):
             )
         return conv2d_size((H, W), self.patch, stride=STRIDE)
 
+    def layers(self) -> list[Layer]:
+        """List the layers for the functions of ``sizes``, the first dense one as the convolution that it becomes.
+
+        >>> from minisegnet.sizes import receptive_field
+        >>> layers = PatchClassifier(1, 2).layers()
+        >>> chain_size(layers, 64), receptive_field(layers).size
+        ((11, 11), (21, 21))
+        """
+        return [*layers_of(self.features), Layer(self.side), Layer(1)]
+
     def centre(self, i: int) -> int:
         """Row (or column) of the picture that output row (or column) i labels.
 
@@ -161,7 +172,11 @@ class PatchFCN(nn.Module):
 
     def output_size(self, size: IntOrPair) -> Pair:
         """As :meth:`PatchClassifier.output_size`."""
-        return chain_size([*_geometry(self.features), Layer(_dense_side(self.patch))], size)
+        return chain_size(self.layers(), size)
+
+    def layers(self) -> list[Layer]:
+        """List the layers for the functions of ``sizes``: what :class:`PatchClassifier` has."""
+        return layers_of([*self.features, self.fc1, self.fc2])
 
     def multiply_adds(self, size: IntOrPair) -> int:
         """Multiplications (each with an addition) for one picture.
@@ -243,21 +258,11 @@ def _features(in_channels: int, width: int) -> nn.Sequential:
     )
 
 
-def _geometry(features: Iterable[nn.Module]) -> list[Layer]:
-    layers = []
-    for layer in features:
-        if isinstance(layer, nn.Conv2d):
-            layers.append(Layer(layer.weight.shape[2:], layer.stride))
-        elif isinstance(layer, nn.MaxPool2d):
-            layers.append(Layer(layer.kernel_size, layer.stride))
-    return layers
-
-
 def _feature_cost(features: Iterable[nn.Module], size: Pair) -> int:
     """Multiply-adds of the convolutions: each weight is used once for every output place."""
     cost = 0
     for layer in features:
-        size = chain_size(_geometry([layer]), size)
+        size = chain_size(layers_of([layer]), size)
         if isinstance(layer, nn.Conv2d):
             cost += layer.weight.data.size * size[0] * size[1]
     return cost

@@ -8,7 +8,8 @@ from minisegnet import functional, nn
 from minisegnet.arrays import Array
 from minisegnet.autograd import Tensor
 from minisegnet.models.checks import check_pictures
-from minisegnet.sizes import IntOrPair, Pair, as_int, as_pair, pool2d_size
+from minisegnet.models.geometry import layers_of
+from minisegnet.sizes import IntOrPair, Layer, Pair, as_int, as_pair, pool2d_size
 
 
 class SegNet(nn.Module):
@@ -134,6 +135,20 @@ class SegNet(nn.Module):
         for _ in self.encoder:
             sizes.append(pool2d_size(sizes[-1], 2))
         return sizes
+
+    def layers(self) -> list[Layer]:
+        """List the layers, down and up again, for the functions of ``sizes``; they hold where poolings come out even.
+
+        Unpooling counts as a transposed layer as large as the pooling's window. Which of the window's places gets the
+        value is for the index to say, and all values of the window have a say in the index: so whatever stands at a
+        place of the unpooled map, a 0 too, depends on the whole window.
+        """
+        layers: list[Layer] = []
+        for level in self.encoder:
+            layers += layers_of([*level, self.pool])
+        for level in self.decoder:
+            layers += [Layer(2, stride=2, transposed=True), *layers_of(level)]
+        return [*layers, *layers_of([self.head])]
 
 
 class SegNetBasic(SegNet):

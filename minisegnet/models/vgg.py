@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from minisegnet import nn
 from minisegnet.autograd import Tensor
-from minisegnet.sizes import IntOrPair, Pair, as_int, as_pair, pool2d_size
+from minisegnet.models.geometry import layers_of
+from minisegnet.sizes import IntOrPair, Layer, Pair, as_int, as_pair, pool2d_size
 
 VGG16 = (2, 2, 3, 3, 3)  # convolutions of each level: 13 in all
 
@@ -92,3 +93,7 @@ class VGG(nn.Module):
             current = pool2d_size(current, 2, ceil_mode=True)
             sizes.append(current)
         return sizes
+
+    def layers(self) -> list[Layer]:
+        """List the layers for the functions of ``sizes``; they hold where every pooling comes out even."""
+        return layers_of(self.features)

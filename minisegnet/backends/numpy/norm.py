@@ -10,6 +10,8 @@ import numpy as np
 
 from minisegnet.arrays import Array
 
+from .threads import one_blas_thread
+
 
 def _per_channel(values, rank):
     """Shape (C,) values so that they broadcast against an array with the channels on axis 1."""
@@ -28,7 +30,9 @@ def _channel_sum(values):
 
 def _channel_dot(a, b):
     """Sum of a * b over all axes but axis 1, without an array for the products."""
-    return np.vecdot(_planes(a), _planes(b)).sum(axis=0, dtype=np.float64)  # (C,)
+    with one_blas_thread():  # a dot product of two long planes is a matter for BLAS, too
+        dots = np.vecdot(_planes(a), _planes(b))  # (N, C)
+    return dots.sum(axis=0, dtype=np.float64)  # (C,)
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -11,6 +11,7 @@ from minisegnet.arrays import Array
 from minisegnet.sizes import Pair
 
 from .pool import add_at, maximum_and_place
+from .threads import one_blas_thread
 
 # ---------------------------------------------------------------------------------------------------------
 # RoI max pooling
@@ -68,6 +69,7 @@ def roi_pool_backward(dy: Array, argmax: Array, rois: Array, input_shape: tuple[
 
 
 @np.errstate(over="ignore", invalid="ignore")
+@one_blas_thread()
 def roi_align(
     x: Array, rois: Array, output_size: Pair, *, spatial_scale: float, sampling_ratio: int, aligned: bool
 ) -> Array:

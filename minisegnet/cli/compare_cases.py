@@ -1,4 +1,4 @@
-"""Each op once, on the demo's picture: run forward and backward, timed, and compared between backends."""
+"""Each op once, on one picture: run forward and backward, timed, and compared between backends."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,16 @@ import numpy as np
 
 from minisegnet import ops
 from minisegnet.arrays import Array
-from minisegnet.cli.demo_picture import CLASSES, Picture, boxes
+from minisegnet.cli.compare_inputs import (
+    Picture,
+    bilinear_filters,
+    boxes,
+    colour_scores,
+    edge_filters,
+    fade,
+    proposals,
+    quarter,
+)
 
 DIFFERENT = float("inf")  # the difference of results whose shapes, dtypes, indices or labels don't agree
 
@@ -211,57 +220,6 @@ def _layers(x: Array, both: Array) -> list[Case]:
         Case("concat", lambda: ops.concat([x, faded]), lambda dy, y: ops.concat_backward(dy, [3, 3])),
         Case("add", lambda: ops.add(x, faded), lambda dy, y: ops.add_backward(dy)),
     ]
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Inputs
-
-
-def edge_filters() -> Array:
-    """Return filters (4, 3, 3, 3) that see brightness: down, right (Sobel), any direction (Laplace), blur."""
-    sobel = np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]], np.float32) / 4
-    laplace = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
-    blur = np.full((3, 3), 1 / 9, np.float32)
-    planes = np.stack([sobel, sobel.T, laplace, blur])  # (4, 3, 3)
-    return np.repeat(planes[:, None] / np.float32(3), 3, axis=1)  # (4, 3, 3, 3)
-
-
-def bilinear_filters(C: int, factor: int) -> Array:
-    """Return filters (C, 1, 2f, 2f) with which a transposed convolution of stride f interpolates."""
-    tent = 1 - np.abs(np.arange(2 * factor) - (factor - 0.5)) / factor  # (2f,)
-    return np.tile(np.outer(tent, tent).astype(np.float32), (C, 1, 1, 1))
-
-
-def quarter(x: Array) -> Array:
-    """Average blocks of 4 x 4 pixels."""
-    N, C, H, W = x.shape
-    return np.ascontiguousarray(x.reshape(N, C, H // 4, 4, W // 4, 4).mean(axis=(3, 5)))  # (N, C, H/4, W/4)
-
-
-def fade(x: Array) -> Array:
-    """Darken a picture and take contrast away, in each channel by another amount."""
-    contrast = np.array([0.5, 0.35, 0.2], np.float32)[:, None, None]
-    floor = np.array([0.1, 0.2, 0.05], np.float32)[:, None, None]
-    return np.asarray(x * contrast + floor)
-
-
-def colour_scores(x: Array, picture: Picture) -> Array:
-    """Score each class (2, 4, H, W) by how near a pixel's colour is to the class's mean colour."""
-    found = [c for c in range(len(CLASSES)) if (picture.labels == c).any()]
-    means = {c: picture.image[:, picture.labels == c].mean(axis=1) for c in found}
-    far = np.full(3, 2.0, np.float32)  # a class that isn't there is far from every colour
-    distances = [((x - means.get(c, far)[:, None, None]) ** 2).sum(axis=1) for c in range(len(CLASSES))]
-    return np.stack(distances, axis=1) * np.float32(-25)
-
-
-def proposals(picture: Picture) -> tuple[Array, Array]:
-    """Guess five boxes (R, 4) around each shape, with confidences (R,), the way a detector would."""
-    rng = np.random.default_rng(0)
-    found = np.repeat(boxes(picture), 5, axis=0)  # (R, 4)
-    extent = np.tile(found[:, 2:] - found[:, :2], 2)  # (R, 4): width, height, width, height
-    moves = rng.normal(0, 0.08, found.shape)
-    confidence = np.exp(-8 * np.abs(moves).mean(axis=1))  # the nearer, the more confident
-    return (found + moves * extent).astype(np.float32), confidence.astype(np.float32)
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -1,22 +1,21 @@
-"""Draw the demo's results: a column for each kind of thing that ops do, and one for the time that they took."""
+"""Draw what compare found: a column for each kind of thing that ops do, and one for the time that they took."""
 
 from collections.abc import Callable
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.patches import Patch, Rectangle
 
 from minisegnet import ops
 from minisegnet.arrays import Array
-from minisegnet.cli.demo_cases import Measured, fade, proposals, quarter
-from minisegnet.cli.demo_picture import CLASSES, Picture, boxes
+from minisegnet.cli.compare_cases import Measured
+from minisegnet.cli.compare_inputs import Picture, boxes, fade, proposals, quarter
+from minisegnet.data.synthetic.shapes import CLASS_NAMES, PALETTE
+from minisegnet.viz import colourise
 
-# Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
-CLASS_COLOURS = ("#dddddd", "#e69f00", "#0072b2", "#009e73")
 BACKEND_COLOURS = {"reference": "#8c8c8c", "numpy": "#56b4e9", "numba": "#d55e00", "cupy": "#009e73"}
 INK, QUIET, LINES = "#222222", "#5a5a5a", "#d0d0d0"
 
@@ -38,9 +37,9 @@ class Panel(NamedTuple):
     paint: Callable[[Axes], Any]
 
 
-def draw(picture: Picture, runs: dict[str, Timed], file: BinaryIO) -> None:
-    """Draw numpy's results, and every backend's time, as a PNG."""
-    figure = Figure(figsize=(16.4, 11.2), facecolor="white")
+def draw(picture: Picture, runs: dict[str, Timed]) -> Figure:
+    """Draw numpy's results, and every backend's time."""
+    figure = Figure(figsize=(16.4, 11.2), dpi=110, facecolor="white")
     grid = figure.add_gridspec(
         4, 6, left=0.012, right=0.988, top=0.845, bottom=0.04, wspace=0.08, hspace=0.33,
         width_ratios=(1, 1, 1, 1, 1, 1.12),
@@ -74,7 +73,7 @@ def draw(picture: Picture, runs: dict[str, Timed], file: BinaryIO) -> None:
             )
             axes.set_xlabel(panel.text, loc="left", size=10, color=QUIET, labelpad=3)
     _draw_times(figure, grid, runs)
-    figure.savefig(file, format="png", dpi=110)
+    return figure
 
 
 def _column_title(axes: Axes, title: str) -> None:
@@ -95,8 +94,9 @@ def _map(values: Array, colours: str, low: float, high: float) -> Callable[[Axes
     return lambda axes: axes.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
 
 
-def _labels(axes: Axes, labels: Array) -> None:
-    axes.imshow(labels, cmap=ListedColormap(CLASS_COLOURS), vmin=0, vmax=3, interpolation="nearest")
+def _labels(labels: Array) -> Callable[[Axes], Any]:
+    """Show (H, W) classes, each in its colour."""
+    return lambda axes: axes.imshow(colourise(labels, PALETTE), interpolation="nearest")
 
 
 def _rectangles(axes: Axes, corners: Array, **style: Any) -> None:
@@ -126,11 +126,12 @@ def _look(picture: Picture, results: Results) -> list[Panel]:
     half_normalised = np.where(np.arange(W) < W // 2, faded, 0.5 + 0.2 * normalised)  # (3, H, W)
 
     def paint_labels(axes: Axes) -> None:
-        _labels(axes, picture.labels)
+        _labels(picture.labels)(axes)
+        colours = np.array(PALETTE) / 255  # (C, 3)
         axes.legend(
-            handles=[Patch(color=c, label=name) for c, name in zip(CLASS_COLOURS, CLASSES, strict=True)],
-            loc="upper left", bbox_to_anchor=(-0.03, -0.01), ncols=4, fontsize=8, frameon=False,
-            handlelength=0.8, handletextpad=0.3, columnspacing=0.6, labelcolor=QUIET,
+            handles=[Patch(color=c, label=name) for c, name in zip(colours, CLASS_NAMES, strict=True)],
+            loc="upper left", bbox_to_anchor=(-0.03, -0.01), ncols=len(colours), fontsize=7.4, frameon=False,
+            handlelength=0.65, handletextpad=0.2, columnspacing=0.3, labelcolor=QUIET,
         )  # fmt: skip
 
     return [
@@ -201,7 +202,7 @@ def _cut_out(picture: Picture, results: Results) -> list[Panel]:
 
 
 def _decide(picture: Picture, results: Results) -> list[Panel]:
-    probs = results["softmax"].outputs[0]  # (2, 4, H, W), for the picture and its mirror image
+    probs = results["softmax"].outputs[0]  # (2, C, H, W), for the picture and its mirror image
     loss, loss_probs = results["softmax_cross_entropy"].outputs
     labels = np.stack([picture.labels, picture.labels[:, ::-1]])
     with ops.use_backend("numpy"):
@@ -210,12 +211,19 @@ def _decide(picture: Picture, results: Results) -> list[Panel]:
         )
     guess = probs[0].argmax(axis=0)  # (H, W)
     of_truth = np.take_along_axis(probs[0], picture.labels[None], axis=0)[0]  # (H, W)
+    shown = 1 + int(
+        np.bincount(picture.labels.ravel(), minlength=2)[1:].argmax()
+    )  # the largest class but ground
     right = round(100 * float((guess == picture.labels).mean()))
     return [
-        Panel("by colour alone", f"{right} % of the pixels are right", lambda axes: _labels(axes, guess)),
+        Panel("by colour alone", f"{right} % of the pixels are right", _labels(guess)),
         Panel("softmax", "probability of the right class", _map(of_truth, "cividis", 0, 1)),
         Panel("softmax_cross_entropy", "bright: wrong, and sure of it", _map(loss[0], "magma", 0, 3)),
-        Panel("its gradient", '"square": raise (blue), lower (red)', _map(gradient[0, 2], "RdBu_r", -1, 1)),
+        Panel(
+            "its gradient",
+            f'"{CLASS_NAMES[shown]}": raise (blue), lower (red)',
+            _map(gradient[0, shown], "RdBu_r", -1, 1),
+        ),
     ]
 
 

@@ -1,0 +1,88 @@
+"""Measure a trained model on labelled pictures: IoU and more for each class, and pictures of its mistakes.
+
+RUN is the folder of a run (its best checkpoint is taken) or a checkpoint file. DATA is a synthetic set or a folder of
+pictures and masks; without it, the held-out pictures of the run's own data are used.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minisegnet.cli import options
+
+if TYPE_CHECKING:
+    from minisegnet.data.sample import Dataset
+    from minisegnet.predictor import Predictor
+
+EXAMPLES = """\
+examples:
+  minisegnet evaluate runs/demo-unet                       the run's own held-out pictures
+  minisegnet evaluate runs/demo-unet shapes --seed 5       others of the same kind
+  minisegnet evaluate runs/mine my-folder --split all      every pair in a folder
+"""
+
+FLAGS = ("batch", "seed", "count", "size", "holdout", "backend", "out", "json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("run_or_checkpoint", metavar="RUN", help="folder of a run, or a checkpoint file")
+    parser.add_argument("data", nargs="?", metavar="DATA", help="shapes, cells, streets, or a folder")
+    parser.add_argument(
+        "--split",
+        metavar="NAME",
+        help="train, val, test or all (default: test where there is one, else val)",
+    )
+    options.add(parser, FLAGS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate and tell."""
+    from minisegnet.cli.summary import metrics
+    from minisegnet.predictor import load
+    from minisegnet.training import evaluate, run_folder
+    from minisegnet.training.run import draw_mistakes, write_report
+
+    began = time.perf_counter()
+    told = options.told(arguments, ["data", "split"])
+    with options.chosen_backend(told):
+        predictor = load(arguments.run_or_checkpoint)
+        split, dataset = pictures(predictor, told)
+        evaluation = evaluate(predictor, dataset, batch=told.get("batch", 8), boundary=True).evaluation
+        path = Path(arguments.run_or_checkpoint)
+        parent = Path(told["out"]) if "out" in told else path if path.is_dir() else path.parent
+        folder = run_folder.new_run(parent, f"evaluation-{dataset.name}")
+        write_report(folder, evaluation, split)
+        draw_mistakes(folder, predictor, dataset, evaluation)
+    seconds = time.perf_counter() - began
+    print(f"{len(dataset)} pictures of {dataset.name} ({split})\n\n{evaluation.report().table()}\n")
+    print(f"{seconds:.0f} seconds. samples.png, confusion.png and report.json are in {folder}")
+    if told.get("json"):
+        print(
+            json.dumps(
+                {**metrics(evaluation), "split": split, "seconds": round(seconds, 2), "run": str(folder)}
+            ),
+            flush=True,
+        )
+    return 0
+
+
+def pictures(predictor: "Predictor", told: dict[str, Any]) -> "tuple[str, Dataset]":
+    """Open the pictures to measure on, and say which split they are."""
+    from minisegnet.data.sources import open_dataset, split_names
+
+    trained: dict[str, Any] = predictor.facts["settings"]
+    source = told.get("data", trained["data"])
+    own = source == trained["data"]  # then the split is that of the training, so that its pictures stay out
+    split = told.get("split") or ("test" if "test" in split_names(source) else "val" if own else "all")
+    given = {name: told[name] for name in ("seed", "count", "size", "holdout") if name in told}
+    inherited = {name: trained[name] for name in ("seed", "size", "holdout") if own and name in trained}
+    dataset = open_dataset(source, split, **{**inherited, **given})
+    if len(dataset.class_names) != len(predictor.class_names) or dataset.channels != predictor.channels:
+        raise ValueError(
+            f"{source} has {len(dataset.class_names)} classes and {dataset.channels} channels; the model was trained on "
+            f"{len(predictor.class_names)} ({', '.join(predictor.class_names)}) and {predictor.channels}"
+        )
+    return split, dataset

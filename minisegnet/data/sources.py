@@ -1,0 +1,82 @@
+"""Open data by what a user calls it: the name of a synthetic set, or a folder."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from minisegnet.data.sample import Dataset
+from minisegnet.sizes import IntOrPair
+
+LAYOUT = """\
+a folder with
+  images/       pictures: photo1.jpg, photo2.jpg ...
+  masks/        the label of each pixel, under the same names: photo1.png, photo2.png ...
+  classes.txt   if you like: the names of label 0, 1, 2 ..., one a line
+or with such folders in train/ and val/ (and test/)"""
+
+
+def open_dataset(
+    source: str | Path,
+    split: str,
+    *,
+    seed: int = 0,
+    count: int | None = None,
+    size: IntOrPair | None = None,
+    holdout: float = 0.2,
+) -> Dataset:
+    """Open a synthetic set or a folder of pictures and masks.
+
+    Parameters
+    ----------
+    source
+        The name of a synthetic set, such as ``"shapes"``, or a folder. A folder of that name is ``"./shapes"``.
+    split
+        ``"train"``, ``"val"`` or ``"test"``; of a folder also ``"all"``.
+    seed
+        Of the synthetic pictures, or of the choice which pictures of a folder are for validation.
+    count, size
+        Number and size of synthetic pictures; None: the set's own. A folder has what it has: there they raise.
+    holdout
+        Which share of a folder without splits is for validation.
+
+    Examples
+    --------
+    >>> open_dataset("shapes", "train", count=10).channels
+    3
+    """
+    from minisegnet.data.folder import Folder
+    from minisegnet.data.synthetic import KINDS, Synthetic
+
+    if not isinstance(source, str | Path):
+        raise TypeError(f"the data is {source!r} ({type(source).__name__}); expected a name or a folder")
+    if source in KINDS:
+        return Synthetic(str(source), split=split, count=count, size=size, seed=seed)
+    if not Path(source).is_dir():
+        near = get_close_matches(str(source).lower(), KINDS, n=1)
+        what = (
+            "it is a file, not a folder"
+            if Path(source).is_file()
+            else "there is no such folder or synthetic set"
+        )
+        raise ValueError(
+            f"the data is {str(source)!r}: {what}{f' (did you mean {near[0]!r}?)' if near else ''}. Expected one of "
+            f"{', '.join(KINDS)}, or {LAYOUT}"
+        )
+    for name, value in (("count", count), ("size", size)):
+        if value is not None:
+            raise ValueError(
+                f"{name} is {value}, which is for synthetic sets ({', '.join(KINDS)}); {str(source)!r} is a folder, "
+                f"whose pictures are as they are. Leave {name} out"
+            )
+    return Folder(source, split=split, seed=seed, holdout=holdout)
+
+
+def split_names(source: str | Path) -> tuple[str, ...]:
+    """Say which splits a source has.
+
+    >>> split_names("shapes")
+    ('train', 'val', 'test')
+    """
+    from minisegnet.data.pairs import split_names_of_folder
+    from minisegnet.data.synthetic import KINDS
+
+    return ("train", "val", "test") if source in KINDS else split_names_of_folder(source)

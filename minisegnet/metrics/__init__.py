@@ -1,0 +1,20 @@
+"""How good is a prediction? Counts of right and wrong pixels, and the numbers that papers make of them.
+
+Everything starts from one table, the confusion matrix: how many pixels of class i were given class j. Pixel
+accuracy, IoU, Dice and the others are different ways to read it (``Report``). ``Evaluation`` adds up the tables of
+many pictures. Boundary F1 is apart: it asks how near the outlines are, which no count of pixels can tell.
+"""
+
+from minisegnet.metrics.boundary import boundary_counts, boundary_f1, f1_of_counts
+from minisegnet.metrics.confusion import confusion_matrix
+from minisegnet.metrics.evaluation import Evaluation
+from minisegnet.metrics.report import Report
+
+__all__ = [
+    "Evaluation",
+    "Report",
+    "boundary_counts",
+    "boundary_f1",
+    "confusion_matrix",
+    "f1_of_counts",
+]

@@ -1,0 +1,84 @@
+"""How good a model is on pictures that it wasn't trained on."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from minisegnet import ops
+from minisegnet.arrays import Array
+from minisegnet.data.sample import Dataset, Sample
+from minisegnet.losses import Loss
+from minisegnet.metrics import Evaluation
+from minisegnet.predictor import Predictor
+
+
+class Evaluated(NamedTuple):
+    """What the pictures of a dataset say of a model."""
+
+    evaluation: Evaluation
+    loss: float  # mean over the pictures; NaN where no loss was asked for
+
+    @property
+    def miou(self) -> float:
+        """Mean IoU over the classes, of all pixels of all pictures together."""
+        return float(self.evaluation.report().miou)
+
+
+def evaluate(
+    predictor: Predictor,
+    dataset: Dataset,
+    *,
+    loss_of: Loss | None = None,
+    batch: int = 8,
+    boundary: bool = False,
+) -> Evaluated:
+    """Predict every picture of a dataset at its own size and compare with its labels.
+
+    Parameters
+    ----------
+    predictor
+        The model.
+    dataset
+        Pictures with labels.
+    loss_of
+        ``loss(scores, labels)``, to be averaged over the pictures; None: only the metrics.
+    batch
+        So many pictures of one size are predicted at a time.
+    boundary
+        Whether to compute the boundary F1 as well, which takes longer.
+    """
+    evaluation = Evaluation(
+        len(predictor.class_names),
+        predictor.class_names,
+        ignore_index=dataset.ignore_index,
+        boundary=boundary,
+    )
+    total = 0.0
+    for samples in same_sized(dataset, batch):
+        images = np.stack([predictor.prepare(sample.image) for sample in samples])  # (N, C, H, W)
+        scores = predictor.scores_of(images)  # (N, classes, H, W)
+        targets = np.stack([_labels(sample) for sample in samples])  # (N, H, W)
+        for target, predicted in zip(targets, predictor.labels(scores), strict=True):
+            evaluation.add(target, predicted)
+        if loss_of is not None:
+            total += loss_of(ops.to_backend(scores), ops.to_backend(targets)).item() * len(samples)
+    return Evaluated(evaluation, total / max(len(dataset), 1) if loss_of is not None else float("nan"))
+
+
+def same_sized(dataset: Dataset, most: int) -> Iterator[list[Sample]]:
+    """Yield neighbours of one size together, up to so many at a time."""
+    waiting: list[Sample] = []
+    for sample in dataset:
+        if waiting and (len(waiting) == most or sample.image.shape != waiting[0].image.shape):
+            yield waiting
+            waiting = []
+        waiting.append(sample)
+    if waiting:
+        yield waiting
+
+
+def _labels(sample: Sample) -> Array:
+    if sample.labels is None:
+        raise ValueError(f"the picture {sample.name} has no labels to compare with")
+    return sample.labels.astype(np.int64)

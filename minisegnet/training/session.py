@@ -1,0 +1,224 @@
+"""All that takes part in a training, made from its settings: data, model, optimiser, schedule, loss.
+
+Whatever changes while it runs is in ``state()``, and everything else is a pure function of the settings. So a session
+that ``restore`` brings back goes on bit for bit where the saved one stopped.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minisegnet import __version__, losses, models, ops, optim
+from minisegnet.arrays import Array
+from minisegnet.data import augment
+from minisegnet.data.loader import Loader
+from minisegnet.data.sample import Dataset
+from minisegnet.data.sources import open_dataset
+from minisegnet.data.statistics import Normalisation, class_weights, measure_normalisation
+from minisegnet.data.synthetic import KINDS
+from minisegnet.predictor import Predictor
+from minisegnet.sizes import Pair
+from minisegnet.training.settings import EPOCHS, RATES, Settings
+
+LARGEST_WHOLE = 256 * 256  # pixels: larger pictures are cropped unless the settings say otherwise
+EVALUATIONS = 20  # at most so many, where nothing says how often
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a training is; together with the arrays, all that changes."""
+
+    step: int = 0
+    best_miou: float | None = None
+    best_step: int = 0
+    evaluations_since_best: int = 0
+
+
+class Session:
+    """A training that is set up and ready to go.
+
+    Parameters
+    ----------
+    settings
+        What to train. The fields that are None are chosen here; ``self.settings`` has none left that matter.
+    facts
+        Those of a checkpoint that is about to be restored. What was measured from the data then (the normalisation)
+        is taken from there, so that the run goes on even if the folder has changed since.
+    """
+
+    def __init__(self, settings: Settings, facts: Mapping[str, Any] | None = None) -> None:
+        self.training_set, self.validation_set = (open_split(settings, split) for split in ("train", "val"))
+        self.normalisation = (
+            Normalisation(*(tuple(facts["normalisation"][key]) for key in ("mean", "std")))
+            if facts
+            else measure_normalisation(self.training_set)
+        )
+        self.model_told = {
+            "name": settings.model,
+            "in_channels": self.training_set.channels,
+            "classes": len(self.training_set.class_names),
+            "options": _model_options(settings),
+        }
+        told = {key: value for key, value in self.model_told.items() if key != "options"}
+        self.model = models.build(**told, **_model_options(settings), seed=settings.seed)
+        self.settings = resolve(settings, self.training_set, self.model)
+        self.loader = Loader(
+            self.training_set,
+            batch=self.settings.batch,
+            seed=self.settings.seed,
+            augmentation=augment.build(self.settings.augment),
+            crop=self.settings.crop,
+            normalisation=self.normalisation,
+            threads=self.settings.threads,
+        )
+        self.loss_of = _loss(self.settings, self.training_set)
+        self.optimizer = _optimizer(self.settings, self.model)
+        self.schedule = _schedule(self.settings)
+        self.progress = Progress()
+        self.predictor = Predictor(
+            self.model,
+            class_names=self.training_set.class_names,
+            palette=self.training_set.palette,
+            normalisation=self.normalisation,
+            ignore_index=self.training_set.ignore_index,
+        )
+
+    @property
+    def steps(self) -> int:
+        """How many steps the whole training has."""
+        assert self.settings.steps is not None
+        return self.settings.steps
+
+    # Saving and loading
+
+    def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return arrays and facts: all that a checkpoint holds."""
+        optimizer = self.optimizer.state_dict()
+        arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
+        arrays |= {f"optimizer.{name}": v for name, v in optimizer.items() if not _is_number(v)}
+        facts = {
+            "version": __version__,
+            "model": self.model_told,
+            "class_names": list(self.training_set.class_names),
+            "palette": [list(colour) for colour in self.training_set.palette],
+            "ignore_index": self.training_set.ignore_index,
+            "normalisation": {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)},
+            "optimizer": {name: v for name, v in optimizer.items() if _is_number(v)},
+            "settings": self.settings.as_dict(),
+            **dataclasses.asdict(self.progress),
+        }
+        return arrays, facts
+
+    def restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
+        """Go back to where ``state()`` was called."""
+        if facts["class_names"] != list(self.training_set.class_names):
+            raise ValueError(
+                f"the classes of {self.settings.data} are {', '.join(self.training_set.class_names)}, but the run was "
+                f"trained on {', '.join(facts['class_names'])}; give it the data that it began with"
+            )
+        self.model.load_state_dict(_below("model.", arrays))
+        self.optimizer.load_state_dict({**_below("optimizer.", arrays), **facts["optimizer"]})
+        known = (f.name for f in dataclasses.fields(Progress))
+        self.progress = Progress(**{name: facts[name] for name in known})
+
+
+def open_split(settings: Settings, split: str) -> Dataset:
+    """Open one split of the data that the settings name; ``count`` is that of the training pictures."""
+    return open_dataset(
+        settings.data,
+        split,
+        seed=settings.seed,
+        count=settings.count if split == "train" else None,
+        size=settings.size,
+        holdout=settings.holdout,
+    )
+
+
+def resolve(settings: Settings, dataset: Dataset, model: Any) -> Settings:
+    """Choose what the settings leave open."""
+    steps = settings.steps
+    per_epoch = max(math.ceil(len(dataset) / settings.batch), 1)
+    if steps is None:
+        epochs = EPOCHS if settings.epochs is None else settings.epochs
+        steps = max(math.ceil(epochs * len(dataset) / settings.batch), 1)
+    evaluate_every = settings.evaluate_every or min(max(per_epoch, math.ceil(steps / EVALUATIONS)), steps)
+    return settings.with_changes(
+        # A folder by its full name, so that the run can be resumed from elsewhere.
+        data=settings.data if settings.data in KINDS else str(Path(settings.data).resolve()),
+        steps=steps,
+        epochs=None,
+        seconds=None,
+        lr=RATES[settings.optimizer] if settings.lr is None else settings.lr,
+        crop=_crop(settings, dataset, model),
+        evaluate_every=evaluate_every,
+        save_every=settings.save_every or evaluate_every,
+    )
+
+
+def _crop(settings: Settings, dataset: Dataset, model: Any) -> Pair | None:
+    """Size that the model is fed with; None: whole pictures, which are all of one size."""
+    size = dataset.common_size()
+    if settings.crop is not None:
+        size = settings.crop
+    elif size is None or size[0] * size[1] > LARGEST_WHOLE:
+        size = (256, 256) if size is None else (min(size[0], 256), min(size[1], 256))
+    elif getattr(model, "padding", "same") != "valid":
+        return None
+    try:
+        if settings.crop is None:
+            size = model.input_size_for(size) if hasattr(model, "input_size_for") else size
+        result: Pair = model.output_size(size)
+    except ValueError as error:
+        raise ValueError(f"crops of {size} can't be used: {error}") from None
+    if result != tuple(length - 2 * getattr(model, "halo", 0) for length in size):
+        raise ValueError(
+            f"{settings.model} gives {result} labels for a picture of {size}, not one for each pixel, and can't be "
+            "trained here; see its page in the documentation"
+        )
+    return size
+
+
+def _model_options(settings: Settings) -> dict[str, Any]:
+    given = {"width": settings.width, "depth": settings.depth}
+    return {**settings.options, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _loss(settings: Settings, dataset: Dataset) -> losses.Loss:
+    options: dict[str, Any] = {}
+    if dataset.ignore_index is not None:
+        options["ignore_index"] = dataset.ignore_index
+    if settings.weights is not None:
+        options["weight"] = ops.to_backend(class_weights(dataset, settings.weights))
+    return losses.build(settings.loss, **options)
+
+
+def _optimizer(settings: Settings, model: Any) -> optim.Optimizer:
+    assert settings.lr is not None
+    if settings.optimizer == "sgd":
+        return optim.SGD(model.named_parameters(), lr=settings.lr, momentum=0.9)
+    kind = {"adam": optim.Adam, "adamw": optim.AdamW}[settings.optimizer]
+    return kind(model.named_parameters(), lr=settings.lr)
+
+
+def _schedule(settings: Settings) -> optim.Schedule:
+    lr, total = settings.lr, settings.steps
+    assert lr is not None and total is not None
+    schedule = {
+        "constant": lambda: optim.constant(lr),
+        "cosine": lambda: optim.cosine(lr, total),
+        "poly": lambda: optim.poly(lr, total),
+        "step": lambda: optim.step(lr, max(total // 3, 1), 0.1),
+    }[settings.schedule]()
+    return optim.warmup(schedule, settings.warmup) if settings.warmup else schedule
+
+
+def _below(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | bool) and not isinstance(value, np.generic)

@@ -30,7 +30,7 @@ digests = {}
 
 
 def draw(*shape, dtype=np.float32):
-    return random.standard_normal(shape).astype(dtype)
+    return random.random(shape, dtype) - dtype(0.5)
 
 
 def note(name, *arrays):
@@ -60,22 +60,27 @@ TRANSPOSED = [
     (21, 21, 10, 16, {"stride": 8, "padding": 4}),
 ]
 for dtype in (np.float32, np.float64):
-    for N in (1, 3, 8):
+    for N in (1, 3, 8) if dtype == np.float32 else (3,):
         for number, (C, K, size, kernel, options) in enumerate(CONVOLUTIONS):
-            x, w = draw(N, C, size, size, dtype=dtype), draw(K, C // options.get("groups", 1), kernel, kernel, dtype=dtype)
+            x = draw(N, C, size, size, dtype=dtype)
+            w = draw(K, C // options.get("groups", 1), kernel, kernel, dtype=dtype)
             y = ops.conv2d(x, w, draw(K, dtype=dtype), **options)
-            note(f"conv2d {number}, batch {N}, {x.dtype}", y, *ops.conv2d_backward(draw(*y.shape, dtype=dtype), x, w, **options))
+            gradients = ops.conv2d_backward(draw(*y.shape, dtype=dtype), x, w, **options)
+            note(f"conv2d {number}, batch {N}, {x.dtype}", y, *gradients)
         for number, (C, K, size, kernel, options) in enumerate(TRANSPOSED):
-            x, w = draw(N, C, size, size, dtype=dtype), draw(C, K // options.get("groups", 1), kernel, kernel, dtype=dtype)
+            x = draw(N, C, size, size, dtype=dtype)
+            w = draw(C, K // options.get("groups", 1), kernel, kernel, dtype=dtype)
             y = ops.conv_transpose2d(x, w, draw(K, dtype=dtype), **options)
             gradients = ops.conv_transpose2d_backward(draw(*y.shape, dtype=dtype), x, w, **options)
             note(f"conv_transpose2d {number}, batch {N}, {x.dtype}", y, *gradients)
         for rows, inputs, outputs in ((N, 1024, 700), (100 * N, 300, 64), (N, 4, 3)):
             x, w = draw(rows, inputs, dtype=dtype), draw(outputs, inputs, dtype=dtype)
             y = ops.linear(x, w, draw(outputs, dtype=dtype))
-            note(f"linear {rows, inputs, outputs}, {x.dtype}", y, *ops.linear_backward(draw(*y.shape, dtype=dtype), x, w))
+            gradients = ops.linear_backward(draw(*y.shape, dtype=dtype), x, w)
+            note(f"linear {rows, inputs, outputs}, {x.dtype}", y, *gradients)
         x, gamma = draw(N, 4, 150, 160, dtype=dtype), draw(4, dtype=dtype)
-        y, mean, inv_std, *running = ops.batch_norm(x, gamma, gamma, np.zeros_like(gamma), np.ones_like(gamma), training=True)
+        statistics = np.zeros_like(gamma), np.ones_like(gamma)
+        y, mean, inv_std, *running = ops.batch_norm(x, gamma, gamma, *statistics, training=True)
         gradients = ops.batch_norm_backward(draw(*y.shape, dtype=dtype), x, gamma, mean, inv_std, training=True)
         note(f"batch_norm, batch {N}, {x.dtype}", y, mean, inv_std, *running, *gradients)
         x, rois = draw(N, 128, 200, 200, dtype=dtype), np.array([[0, 3, 3, 190, 195], [N - 1, 20, 5, 60, 99]], dtype)
@@ -112,7 +117,7 @@ def digests(number, *arguments):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("more", [["2"], ["4"], ["1", "4"]], ids=["2", "4", "4 by threadpoolctl"])
+@pytest.mark.parametrize("more", [["2"], ["4", "4"]], ids=["2", "4"])
 def test_the_number_of_threads_changes_no_bit(more, one_thread):
     assert digests(*more) == one_thread
 
@@ -156,6 +161,18 @@ def test_ops_from_several_python_threads_at_once():
         assert blas_threads() == before
     for number, result in enumerate(results):
         assert all(np.array_equal(a, b) for a, b in zip(result, expected[number % 4], strict=True))
+
+
+def test_any_thread_may_set_the_number_after_an_op_in_another():
+    """Of threadpoolctl 3.8, the thread that set the number last keeps the right to do so, unless it gives it back."""
+    with threadpoolctl.threadpool_limits(2), ThreadPoolExecutor(1) as pool:
+        expected = a_convolution()
+        result = pool.submit(a_convolution).result()
+        assert all(np.array_equal(a, b) for a, b in zip(result, expected, strict=True))
+        with threadpoolctl.threadpool_limits(1):
+            assert set(blas_threads()) <= {1}
+            pool.submit(a_convolution).result()
+        assert set(blas_threads()) <= {2}
 
 
 def test_all_tasks_are_done_once_by_several_threads():

@@ -304,9 +304,9 @@ TURNS = {
 
 
 @pytest.mark.parametrize("orientation", TURNS)
-@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "packed.tif"])
 def test_pictures_and_masks_are_turned_alike(tmp_path: Path, orientation: int, suffix: str) -> None:
-    options = {"lossless": True} if suffix == "webp" else {}
+    options = {"webp": {"lossless": True}, "packed.tif": {"compression": "tiff_lzw"}}.get(suffix, {})
     upright = TURNS[orientation]
     path = save(tmp_path / f"a.{suffix}", RGB, exif=exif(orientation), **options)
     assert np.array_equal(read_image(path), upright(RGB))
@@ -314,7 +314,7 @@ def test_pictures_and_masks_are_turned_alike(tmp_path: Path, orientation: int, s
     if suffix == "webp":
         return
     for a in (GREY, SIXTEEN, palette_picture(GREY, [(k, 0, 0) for k in range(256)])):
-        path = save(tmp_path / f"b.{suffix}", a, exif=exif(orientation))
+        path = save(tmp_path / f"b.{suffix}", a, exif=exif(orientation), **options)
         assert np.array_equal(read_mask(path), upright(np.asarray(a)))
 
 

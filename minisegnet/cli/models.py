@@ -10,6 +10,7 @@ import inspect
 import json
 import re
 import textwrap
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=pair, default=(96, 96), help="of the picture, such as 96 or 96x128 (default: 96)"
     )
-    parser.add_argument("--classes", type=whole, default=21, metavar="N", help="number of classes (default: 21)")
+    parser.add_argument(
+        "--classes", type=whole, default=21, metavar="N", help="number of classes (default: 21)"
+    )
     parser.add_argument(
         "--in-channels", type=whole, default=3, metavar="N", help="channels of the picture (default: 3)"
     )
@@ -53,21 +56,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--depth", type=whole, metavar="N", help="levels, for models that take it (default: the model's own)"
     )
-    parser.add_argument("--json", action="store_true", help="print a list of objects on one line instead of the text")
+    parser.add_argument(
+        "--json", action="store_true", help="print a list of objects on one line instead of the text"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Describe one model or all, print it and return the exit code."""
+    from minisegnet import ops
     from minisegnet.sizes import as_pair
 
     as_pair(arguments.size, "size", 1)
-    if arguments.name is None:
-        found = describe_all(arguments)
-        text = "" if arguments.json else as_table(found, arguments)
+    with ops.use_backend(
+        "numpy"
+    ):  # whatever is in use: for weights that nobody fills, no other need be loaded
+        found = describe_all(arguments) if arguments.name is None else [describe_one(arguments)]
+    if arguments.json:
+        text = json.dumps(found)
     else:
-        found = [describe_one(arguments)]
-        text = "" if arguments.json else as_page(found[0], arguments)
-    print(json.dumps(found) if arguments.json else text)
+        text = as_table(found, arguments) if arguments.name is None else as_page(found[0], arguments)
+    print(text)
     return 0
 
 
@@ -130,7 +138,9 @@ def _build(name: str, arguments: argparse.Namespace, options: dict[str, int]) ->
             name, in_channels=arguments.in_channels, classes=arguments.classes, initialise=False, **options
         )
     except MemoryError:
-        raise ValueError(f"{name} would need more memory than there is; ask for less width or depth") from None
+        raise ValueError(
+            f"{name} would need more memory than there is; ask for less width or depth"
+        ) from None
 
 
 def _facts(name: str, model: Any, given: dict[str, int], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -162,7 +172,9 @@ def _layers(model: Any, arguments: argparse.Namespace) -> list[dict[str, Any]]:
         blocks = trace(model, getattr(model, "patch", arguments.size))
     except MemoryError:
         size = _size(arguments.size)
-        raise ValueError(f"maps for a picture of {size} need more memory than there is; ask for less") from None
+        raise ValueError(
+            f"maps for a picture of {size} need more memory than there is; ask for less"
+        ) from None
     return [
         {
             "name": block.name,
@@ -186,7 +198,9 @@ def as_table(found: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
         labels = _size(facts["result"]) if facts["result"] else "doesn't fit"
         field = _size(facts["receptive_field"])
         rows.append((facts["name"], f"{facts['parameters']:,}", field, labels, facts["summary"]))
-    notes = ["Receptive field: the pixels of the picture that one label depends on, at most (height x width)."]
+    notes = [
+        "Receptive field: the pixels of the picture that one label depends on, at most (height x width)."
+    ]
     notes += [note for facts in found for note in _notes(facts)]
     for option, value in _given(arguments).items():
         takers = [facts["name"] for facts in found if option in facts["given"]]
@@ -266,7 +280,9 @@ def _docstring(kind: type) -> str:
 
 def _plain(words: str) -> str:
     """Take the markup away."""
-    return re.sub(r":\w+:`([^`]*)`|``(.*?)``|\*(\w+)\*", lambda match: next(filter(None, match.groups())), words)
+    return re.sub(
+        r":\w+:`([^`]*)`|``(.*?)``|\*(\w+)\*", lambda match: next(filter(None, match.groups())), words
+    )
 
 
 def _option_lines(kind: type, facts: dict[str, Any]) -> list[str]:
@@ -322,4 +338,9 @@ def _aligned(rows: Iterable[Iterable[str]], sides: str, *, keep: bool = False) -
 
 
 def _wrapped(paragraphs: Iterable[str]) -> list[str]:
-    return [line for words in paragraphs for line in textwrap.wrap(words, COLUMNS)]
+    """Break paragraphs into lines; a Korean letter is two columns wide, so that lines with some are kept shorter."""
+    lines = []
+    for words in paragraphs:
+        wide = sum(unicodedata.east_asian_width(letter) == "W" for letter in words)
+        lines += textwrap.wrap(words, COLUMNS - wide)
+    return lines

@@ -47,6 +47,11 @@ def find_classes(
         values = _from_zero(root, present) if names is None else tuple(range(len(names)))
     names = names or tuple(map(str, values))
     ignores = IGNORED in present and IGNORED not in values
+    if ignores and len(values) > IGNORED:
+        raise ValueError(
+            f"{root}: 255 marks pixels that don't count, but there are {len(values)} classes, so that one of them has "
+            "label 255, too; name 255 as one of the classes, or make them fewer"
+        )
     wrong = {path: [v for v in there if v not in {*values, IGNORED}] for path, there in found.items()}
     if any(wrong.values()):
         told = (f"{path.name}: {some(bad)}" for path, bad in wrong.items() if bad)
@@ -132,7 +137,7 @@ def _from_zero(root: Path, present: list[int]) -> tuple[int, ...]:
             "exist, name all of them in classes.txt, one a line"
         )
     if 2 * len(classes) < count:
-        numbered = "\n".join(f"  {value} = name" for value in classes[:3])
+        numbered = "\n".join([f"  {value} = name" for value in classes[:3]] + ["  ..."] * (len(classes) > 3))
         raise ValueError(
             f"{root}: masks hold the values {some(classes, most=8)}, so that {count - len(classes)} of {count} classes "
             f"would never occur. If only these {len(classes)} are meant, say so in classes.txt, one a line:\n"

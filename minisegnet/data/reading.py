@@ -213,7 +213,7 @@ def _equal_channels(path: Path, a: Array) -> Array:
 
 
 def read_palette(path: str | Path) -> Palette | None:
-    """Return the colours of a palette's indices, without reading the pixels; None if the file has no palette.
+    """Return the colours of a palette's indices; None if the file has no palette.
 
     A palette of greys alone is None, too: it says nothing that the numbers don't.
     """
@@ -221,9 +221,11 @@ def read_palette(path: str | Path) -> Palette | None:
     if path.suffix.lower() == ".npy":
         return None
     with _header(path) as image:
-        numbers = image.getpalette("RGB") if image.mode in ("P", "PA") else None
-    if numbers is None:
-        return None
+        if image.mode not in ("P", "PA"):
+            return None
+        _check_size(path, (image.height, image.width), MOST_PIXELS)
+        with _one_error(path):
+            numbers = image.getpalette("RGB") or []  # this unpacks the pixels, too
     palette = tuple((r, g, b) for r, g, b in zip(*[iter(numbers)] * 3, strict=True))
     return None if all(r == g == b for r, g, b in palette) else palette
 

@@ -166,12 +166,11 @@ class DeconvNet(nn.Module):
         """
         layers: list[Layer] = []
         for level in self.encoder:
-            layers += layers_of([*level, self.pool])
-        for waist in (self.fc6, self.fc7, self.fc6_transposed):
-            layers += layers_of(waist)
+            layers += layers_of(level, self.pool)
+        layers += layers_of(self.fc6, self.fc7, self.fc6_transposed)
         for level in self.decoder:
             layers += [Layer(2, stride=2, transposed=True), *layers_of(level)]
-        return [*layers, *layers_of([self.head])]
+        return [*layers, *layers_of(self.head)]
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -222,7 +222,7 @@ class FCN32s(nn.Module):
         """
         pad, crop = self.padding_for(STRIDE), crop2d_start(self.level_sizes(STRIDE)[-1], STRIDE)
         layers = [Layer(1, padding=pad), *self.backbone.layers()]
-        layers += layers_of([self.fc6, self.fc7, self.score_fr])
+        layers += layers_of(self.fc6, self.fc7, self.score_fr)
         for factor in self._factors():
             cut = factor // 2 if self.padding == "same" else 0
             layers.append(Layer(2 * factor, factor, cut, transposed=True))

@@ -176,7 +176,7 @@ class PatchFCN(nn.Module):
 
     def layers(self) -> list[Layer]:
         """List the layers for the functions of ``sizes``: what :class:`PatchClassifier` has."""
-        return layers_of([*self.features, self.fc1, self.fc2])
+        return layers_of(self.features, self.fc1, self.fc2)
 
     def multiply_adds(self, size: IntOrPair) -> int:
         """Multiplications (each with an addition) for one picture.
@@ -262,7 +262,7 @@ def _feature_cost(features: Iterable[nn.Module], size: Pair) -> int:
     """Multiply-adds of the convolutions: each weight is used once for every output place."""
     cost = 0
     for layer in features:
-        size = chain_size(layers_of([layer]), size)
+        size = chain_size(layers_of(layer), size)
         if isinstance(layer, nn.Conv2d):
             cost += layer.weight.data.size * size[0] * size[1]
     return cost

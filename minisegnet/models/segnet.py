@@ -145,10 +145,10 @@ class SegNet(nn.Module):
         """
         layers: list[Layer] = []
         for level in self.encoder:
-            layers += layers_of([*level, self.pool])
+            layers += layers_of(level, self.pool)
         for level in self.decoder:
             layers += [Layer(2, stride=2, transposed=True), *layers_of(level)]
-        return [*layers, *layers_of([self.head])]
+        return [*layers, *layers_of(self.head)]
 
 
 class SegNetBasic(SegNet):

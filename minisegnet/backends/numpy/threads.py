@@ -39,7 +39,9 @@ def one_blas_thread() -> Iterator[int]:
             yield max(before, default=_usable_cores())
         finally:
             for library, number in zip(libraries, before, strict=True):
-                library.set_num_threads(number)
+                _set_threads(library, number)
+                if hasattr(library, "clear_controlling_thread"):
+                    library.clear_controlling_thread()  # from now on any thread may change the number again
 
 
 def in_parallel(function: Callable[..., None], tasks: Sequence[tuple[Any, ...]]) -> None:
@@ -86,12 +88,20 @@ def _start_helpers(work: Callable[[], None], number: int) -> list[Future[None]]:
 
 def _limit() -> None:
     for library in _blas_libraries():
-        library.set_num_threads(1)
+        _set_threads(library, 1)
+
+
+def _set_threads(library: threadpoolctl.LibController, number: int) -> None:
+    """Set the number of threads. Newer versions of threadpoolctl let one thread do that and ignore the others."""
+    library.set_num_threads(number)
+    if library.num_threads != number and hasattr(library, "clear_controlling_thread"):
+        library.clear_controlling_thread(force=True)
+        library.set_num_threads(number)
 
 
 @cache
 def _blas_libraries() -> tuple[threadpoolctl.LibController, ...]:
-    """Find the BLAS libraries in this process. (Of Apple's Accelerate none is found; it can't be limited.)"""
+    """Find the BLAS libraries in this process. Apple's Accelerate is not among them, because it has no such limit."""
     found = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
     return tuple(library for library in found if library.num_threads is not None)
 

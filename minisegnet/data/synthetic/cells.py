@@ -142,7 +142,7 @@ def _two_nearest(y: Array, x: Array, points: Points, reach: float) -> tuple[Arra
     """Squared distances to the nearest and second nearest point, and which they are; farther ones don't count."""
     H, W = y.shape
     first, second = np.full((2, H, W), FAR**2, np.float32)
-    owner, other = np.zeros((2, H, W), np.int32)
+    owner, other = np.zeros((2, H, W), np.intp)
     for k, (py, px) in enumerate(zip(points.y.tolist(), points.x.tolist(), strict=True)):
         t, b = max(0, math.floor(py - reach)), min(H, math.ceil(py + reach))
         l, r = max(0, math.floor(px - reach)), min(W, math.ceil(px + reach))
@@ -177,10 +177,13 @@ def _expose(sheet: Sheet, count: int, diameter: float, width: float, rng: np.ran
     stain = (0.85 + 0.15 * slow[0]).clip(0.45, 1)  # here and there the cut was slanting, and it is pale
     dark = stain * np.clip(1.25 - middle / (width / 2 + 0.35), 0, 1)
     image = image + dark * (0.14 - image)
-    return _blurred(image) * (0.97 + 0.07 * slow[1])
+    lit: Array = _blurred(image) * (0.97 + 0.07 * slow[1])
+    return lit
 
 
-def _nucleus(image: Array, sheet: Sheet, count: int, diameter: float, grain: Array, rng: np.random.Generator) -> Array:
+def _nucleus(
+    image: Array, sheet: Sheet, count: int, diameter: float, grain: Array, rng: np.random.Generator
+) -> Array:
     """Put a nucleus with an envelope, clumps and a dark nucleolus into most cells; the cut misses the others."""
     rim, down, right = _ellipse(sheet, count, diameter, 0.12, (0.17, 0.27), 0.75, rng)
     rim = np.maximum(rim, 2.5 - sheet.edge)  # it keeps off the membrane
@@ -219,7 +222,7 @@ def _ellipse(
     long, short = np.sort(rng.uniform(*radii, (2, count)), axis=0)[::-1] * diameter
     there = np.where(rng.random(count) < share, 0, FAR)
     numbers = (away * np.sin(way), away * np.cos(way), np.sin(turn), np.cos(turn), long, short, there)
-    dy, dx, sine, cosine, a, b, missing = np.stack(numbers).astype(np.float32)[:, sheet.owner]
+    dy, dx, sine, cosine, a, b, missing = np.take(np.stack(numbers).astype(np.float32), sheet.owner, axis=1)
     down, right = sheet.down - dy, sheet.right - dx
     down, right = cosine * down - sine * right, cosine * right + sine * down
     return (np.hypot(down / b, right / a) - 1) * b + missing, down, right
@@ -234,4 +237,5 @@ def _blurred(image: Array) -> Array:
     """Spread each pixel a little over its neighbours: 1/8, 3/4, 1/8 down and across."""
     padded = np.pad(image, 1, mode="edge")
     padded = 0.125 * (padded[:-2] + padded[2:]) + 0.75 * padded[1:-1]
-    return 0.125 * (padded[:, :-2] + padded[:, 2:]) + 0.75 * padded[:, 1:-1]
+    blurred: Array = 0.125 * (padded[:, :-2] + padded[:, 2:]) + 0.75 * padded[:, 1:-1]
+    return blurred

@@ -1,7 +1,8 @@
 """Shapes: circles, squares, triangles and stars, rounded and lit, some of them half hidden.
 
-What a shape is shows in its outline alone. Colours and textures are drawn from the same pots for all classes, the
-background included, so that a network has to look at more than one pixel.
+What a shape is shows in its outline and in its relief: balls, tiles with a bevel, hollow triangles, ridged stars.
+Colours and textures come from the same pots for all of them, and the ground has the same colours, only paler. So a network
+has to look at more than one pixel.
 """
 
 import math
@@ -32,7 +33,7 @@ PALETTE = ((40, 40, 40), (230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121
 SIZE = (96, 96)
 CHANNELS = 3
 
-TEXTURES = ("plain", "stripes", "checks", "dots", "grain")
+TEXTURES = ("plain", "plain", "stripes", "checks", "dots", "grain")
 
 COLOURS: tuple[Colour, ...] = (
     (0.91, 0.36, 0.27),  # coral
@@ -80,8 +81,8 @@ def shapes(
     size: IntOrPair,
     key: int | Sequence[int],
     *,
-    number: int | Sequence[int] = (3, 7),
-    noise: float = 0.025,
+    number: int | Sequence[int] = (3, 6),
+    noise: float = 0.02,
 ) -> Sample:
     """Draw textured shapes on a textured ground, with labels and instances.
 
@@ -132,7 +133,7 @@ def _draw_looks(count: int, side: int, rng: np.random.Generator) -> list[Look]:
     for n in range(count):
         colour = ground if n == 0 else clear[(n - 1) % len(clear)]
         darker = sum(colour) > 1.5 if rng.random() < 0.8 else rng.random() < 0.5
-        target, share = (0.0, rng.uniform(0.08, 0.18)) if darker else (1.0, rng.uniform(0.1, 0.22))
+        target, share = (0.0, rng.uniform(0.07, 0.15)) if darker else (1.0, rng.uniform(0.09, 0.18))
         r, g, b = (c + share * (target - c) for c in colour)
         looks.append(
             Look(
@@ -153,17 +154,17 @@ def _draw_shapes(size: Pair, looks: list[Look], rng: np.random.Generator) -> lis
     found: list[Shape] = []
     for look in looks:
         label = draw_whole(rng, 1, len(CLASS_NAMES) - 1)
-        radius = side * rng.uniform(0.145, 0.205)
+        radius = side * rng.uniform(0.14, 0.19)
         best, widest = (0.0, 0.0), -math.inf
-        for _ in range(12):
-            y = rng.uniform(0.6 * radius, H - 0.6 * radius)
-            x = rng.uniform(0.6 * radius, W - 0.6 * radius)
+        for _ in range(20):
+            y = rng.uniform(0.75 * radius, H - 0.75 * radius)
+            x = rng.uniform(0.75 * radius, W - 0.75 * radius)
             # How far outside of each other: 0 where two circles touch, in units of the smaller one's radius.
             gaps = [(math.hypot(y - o.y, x - o.x) - radius - o.radius) / min(radius, o.radius) for o in found]
             gap = min(gaps, default=0.0)
             if gap > widest:
                 best, widest = (y, x), gap
-            if gap > -0.2:
+            if gap > -0.05:
                 break
         found.append(Shape(label, *best, radius, rng.uniform(0, 2 * math.pi), look))
     return found
@@ -183,9 +184,9 @@ def outline(label: int, down: Array, right: Array, radius: float) -> Array:
         return np.asarray(np.hypot(down, right) - radius)
     n = {2: 4, 3: 3, 4: 5}[label]
     a, b = {
-        2: (0.83, 0.83 / math.cos(math.pi / 4)),  # the middle of a side, and a corner
-        3: (0.63, 0.63 / math.cos(math.pi / 3)),
-        4: (1.36, 0.60),  # a tip, and the notch between two
+        2: (0.88, 0.88 / math.cos(math.pi / 4)),  # the middle of a side, and a corner
+        3: (0.77, 0.77 / math.cos(math.pi / 3)),
+        4: (1.54, 0.69),  # a tip, and the notch between two
     }[label]
     sector = 2 * math.pi / n
     angle = np.arctan2(down, right)
@@ -197,7 +198,7 @@ def outline(label: int, down: Array, right: Array, radius: float) -> Array:
     t = np.clip((x * along[0] + y * along[1]) / length**2, 0, 1)  # the nearest place on the half-edge
     distance = np.hypot(x - t * along[0], y - t * along[1])
     inside = x * along[1] - y * along[0] < 0  # on the centre's side of the half-edge
-    return np.where(inside, -distance, distance) - 0.06 * radius  # a little larger: rounds the corners
+    return np.where(inside, -distance, distance)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ def _paint_ground(canvas: Canvas, look: Look, stone: Array, light: float) -> Non
     H, W = canvas.size
     window = canvas.window(0, 0, H, W)
     y, x = window.y - H / 2, window.x - W / 2
-    surface = mix(look.colour, look.second, 0.5 * _texture(look, y, x, stone))  # (3, H, W)
+    surface = mix(look.colour, look.second, 0.4 * _texture(look, y, x, stone))  # (3, H, W)
     toward = (y * math.sin(light) + x * math.cos(light)) / max(H, W)  # -0.7 to 0.7
     corners = (y / H) ** 2 + (x / W) ** 2
     canvas.image[:] = surface * (1 + 0.14 * toward - 0.25 * corners + 0.025 * stone)
@@ -218,7 +219,7 @@ def _paint_shape(canvas: Canvas, shape: Shape, number: int, stone: Array, light:
     """Cast a shadow away from the light, then paint the surface, rounded toward its rim."""
     r = shape.radius
     fall = 0.3 * r
-    reach = 1.5 * r + fall + 2
+    reach = 1.55 * r + 1.5 * fall + 2
     window = canvas.window(shape.y - reach, shape.x - reach, shape.y + reach, shape.x + reach)
     down, right = window.y - shape.y, window.x - shape.x
     sine, cosine = math.sin(light), math.cos(light)
@@ -228,7 +229,7 @@ def _paint_shape(canvas: Canvas, shape: Shape, number: int, stone: Array, light:
     surface = mix(
         shape.look.colour, shape.look.second, _texture(shape.look, down, right, stone[window.place])
     )
-    diffuse, gloss = _lit(distance, 0.9 * r, sine, cosine)
+    diffuse, gloss = _lit(shape.label, distance, (down * sine + right * cosine) / r, r, sine, cosine)
     canvas.paint(window, distance, surface * diffuse + gloss, label=shape.label, number=number)
 
 
@@ -237,14 +238,26 @@ def _turned_outline(shape: Shape, down: Array, right: Array) -> Array:
     return outline(shape.label, cosine * down - sine * right, cosine * right + sine * down, shape.radius)
 
 
-def _lit(distance: Array, bevel: float, sine: float, cosine: float) -> tuple[Array, Array]:
-    """Brightness and gloss of a surface that is flat in the middle and bends down toward its outline."""
+def _lit(
+    label: int, distance: Array, toward: Array, radius: float, sine: float, cosine: float
+) -> tuple[Array, Array]:
+    """Brightness and gloss: circles are balls, squares tiles with a bevel, triangles trays, stars have ridges.
+
+    ``toward`` is how far a place lies on the light's side of the middle, -1 to 1.
+    """
+    if label == 3:
+        depth = np.clip(-distance / (0.77 * radius), 0, 1)  # 0 at the rim, 1 in the middle
+        return 1.15 - 0.55 * depth + 0.10 * toward, np.zeros_like(toward)
     slope_y, slope_x = np.gradient(distance)  # point outward, length 1
-    bend = 0.8 * np.clip(1 + distance / bevel, 0, 1)  # 0 on the flat part
-    toward = bend * (slope_y * sine + slope_x * cosine)
-    upward = np.sqrt(1 - np.minimum(bend, 1) ** 2)
-    facing = np.clip(0.6 * toward + 0.8 * upward, 0, 1)  # the light stands 53 degrees high
-    return 0.42 + 0.72 * facing, 0.22 * facing**12
+    if label == 1:
+        bend = 0.95 * np.clip(1 + distance / radius, 0, 1)
+    elif label == 2:
+        bend = 0.75 * np.clip(1 + distance / (0.42 * radius), 0, 1)  # flat on top
+    else:
+        bend = np.full_like(distance, 0.65)
+    facing = 0.6 * bend * (slope_y * sine + slope_x * cosine) + 0.8 * np.sqrt(1 - bend * bend)
+    facing = np.clip(facing, 0, 1)  # the light stands 53 degrees high
+    return 0.40 + 0.75 * facing, 0.25 * facing**12
 
 
 def _texture(look: Look, down: Array, right: Array, stone: Array) -> Array:

@@ -65,16 +65,19 @@ class Predictor:
 
     def probabilities(self, image: Array) -> Array:
         """Return the probability of each class at each pixel, (classes, H, W), float32."""
-        return np.asarray(ops.softmax(self.scores(image), axis=0))
+        probabilities: Array = ops.softmax(self.scores(image), axis=0)
+        return probabilities
 
     def scores(self, image: Array) -> Array:
         """Return the score of each class at each pixel, before the softmax, (classes, H, W)."""
-        return self.scores_of(self.prepare(image)[None])[0]
+        scores: Array = self.scores_of(self.prepare(image)[None])[0]
+        return scores
 
     def labels(self, scores: Array) -> Array:
         """Return the class with the highest score: (…, classes, H, W) to (…, H, W)."""
         kind = np.uint8 if len(self.class_names) <= 256 else np.uint16
-        return ops.to_numpy(scores).argmax(axis=-3).astype(kind)
+        labels: Array = ops.to_numpy(scores).argmax(axis=-3).astype(kind)
+        return labels
 
     def prepare(self, image: Array) -> Array:
         """Bring a picture (H, W) or (H, W, C) to what the model was trained on: (C, H, W), normalised."""

@@ -45,7 +45,7 @@ def child(run: Path, pipe: int) -> None:
 
 
 def kill_once(run: Path, after: float) -> tuple[int, bool]:
-    """Let a child train for so long and kill it; return the last complete step it told of, and whether it was killed."""
+    """Kill a child that trains after so long; return the last step that it told of, and whether it was still alive."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -1,9 +1,9 @@
 """What a training is told: values are checked, TOML goes both ways."""
 
 import math
+import tomllib
 
 import pytest
-import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 

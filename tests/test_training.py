@@ -164,7 +164,9 @@ def test_a_model_of_valid_convolutions_is_trained_and_predicts_the_whole_picture
 
 
 def test_a_model_without_a_label_for_each_pixel_is_refused():
-    with pytest.raises(ValueError, match="patch gives .* labels for a picture of .*, not one for each pixel"):
+    with pytest.raises(
+        ValueError, match=r"patch gives .* labels for a picture of .*, not one for each pixel"
+    ):
         Session(TINY.with_changes(model="patch", depth=None, options={}, crop=64))
 
 

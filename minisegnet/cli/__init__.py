@@ -99,4 +99,6 @@ def _add_command(
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return " ".join([*str(error).split(), *(" ".join(note.split()) for note in getattr(error, "__notes__", []))])
+    return " ".join(
+        [*str(error).split(), *(" ".join(note.split()) for note in getattr(error, "__notes__", []))]
+    )

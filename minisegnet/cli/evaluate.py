@@ -77,12 +77,16 @@ def pictures(predictor: "Predictor", told: dict[str, Any]) -> "tuple[str, Datase
     source = told.get("data", trained["data"])
     own = source == trained["data"]  # then the split is that of the training, so that its pictures stay out
     split = told.get("split") or ("test" if "test" in split_names(source) else "val" if own else "all")
-    given = {name: told[name] for name in ("seed", "count", "size", "holdout") if name in told}
-    inherited = {name: trained[name] for name in ("seed", "size", "holdout") if own and name in trained}
-    dataset = open_dataset(source, split, **{**inherited, **given})
+    given: dict[str, Any] = {
+        name: told[name] for name in ("seed", "count", "size", "holdout") if name in told
+    }
+    inherited: dict[str, Any] = {
+        name: trained[name] for name in ("seed", "size", "holdout") if own and name in trained
+    }
+    dataset = open_dataset(source, split, **(inherited | given))
     if len(dataset.class_names) != len(predictor.class_names) or dataset.channels != predictor.channels:
         raise ValueError(
-            f"{source} has {len(dataset.class_names)} classes and {dataset.channels} channels; the model was trained on "
-            f"{len(predictor.class_names)} ({', '.join(predictor.class_names)}) and {predictor.channels}"
+            f"{source} has {len(dataset.class_names)} classes and {dataset.channels} channels; the model was trained "
+            f"on {len(predictor.class_names)} ({', '.join(predictor.class_names)}) and {predictor.channels}"
         )
     return split, dataset

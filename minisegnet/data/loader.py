@@ -115,12 +115,7 @@ class Loader:
 
     def steps(self, epochs: float) -> int:
         """How many batches it takes until every picture has been seen so many times; a fraction is fine."""
-        if isinstance(epochs, bool) or not isinstance(epochs, int | float | np.integer | np.floating):
-            raise TypeError(f"epochs is {epochs!r} ({type(epochs).__name__}); expected a number")
-        if not (math.isfinite(epochs) and epochs >= 0):
-            raise ValueError(f"epochs is {epochs}; expected a number of at least 0")
-        # The number as it is written: 1.1 epochs of 10 pictures are 11, but 1.1 * 10 is a little more.
-        return math.ceil(Fraction(str(epochs)) * len(self.dataset) / self.batch_size)
+        return steps_of(epochs, len(self.dataset), self.batch_size)
 
     # Samples and batches
 
@@ -184,6 +179,20 @@ class Loader:
 
 class _Closed(Exception):
     """Nobody waits for this batch any more."""
+
+
+def steps_of(epochs: float, count: int, batch: int) -> int:
+    """How many batches it takes until each of ``count`` pictures has been seen so many times.
+
+    >>> steps_of(1.1, count=10, batch=2)
+    6
+    """
+    if isinstance(epochs, bool) or not isinstance(epochs, int | float | np.integer | np.floating):
+        raise TypeError(f"epochs is {epochs!r} ({type(epochs).__name__}); expected a number")
+    if not (math.isfinite(epochs) and epochs >= 0):
+        raise ValueError(f"epochs is {epochs}; expected a number of at least 0")
+    # The number as it is written: 1.1 epochs of 10 pictures are 11, but 1.1 * 10 is a little more.
+    return math.ceil(Fraction(str(epochs)) * count / batch)
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def compilations(tell: Callable[[str], None]) -> Iterator[None]:
         return
     from numba.core import event
 
-    class Listener(event.Listener):  # type: ignore[misc]
+    class Listener(event.Listener):
         def on_start(self, event: Any) -> None:
             tell(event.data["dispatcher"].py_func.__name__.lstrip("_"))
 

@@ -58,7 +58,7 @@ def evaluate(
     for samples in same_sized(dataset, batch):
         images = np.stack([predictor.prepare(sample.image) for sample in samples])  # (N, C, H, W)
         scores = predictor.scores_of(images)  # (N, classes, H, W)
-        targets = np.stack([_labels(sample) for sample in samples])  # (N, H, W)
+        targets = np.stack([labels_of(sample) for sample in samples])  # (N, H, W)
         for target, predicted in zip(targets, predictor.labels(scores), strict=True):
             evaluation.add(target, predicted)
         if loss_of is not None:
@@ -78,7 +78,8 @@ def same_sized(dataset: Dataset, most: int) -> Iterator[list[Sample]]:
         yield waiting
 
 
-def _labels(sample: Sample) -> Array:
+def labels_of(sample: Sample) -> Array:
+    """Return the labels of a sample, (H, W); raise where there are none."""
     if sample.labels is None:
         raise ValueError(f"the picture {sample.name} has no labels to compare with")
     return sample.labels.astype(np.int64)

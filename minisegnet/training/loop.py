@@ -172,6 +172,7 @@ def save(session: Session, history: History, path: Path) -> None:
 
 def _explain(session: Session, images: Array, labels: Array, loss: float, norm: float) -> str:
     """Repeat the step layer by layer and say where the first number that isn't finite came from."""
+    nn.set_step(session.model, session.progress.step)  # so that dropout drops what it dropped
     found = first_nonfinite(session.model, session.loss_of, images, labels)
     return (
         f"step {session.progress.step + 1}: the loss is {loss} and the length of the gradients {norm}. "

@@ -1,7 +1,6 @@
 """A whole run: set up, train, evaluate the best model, write the pictures and the report."""
 
 import json
-import math
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from minisegnet.predictor import Predictor, load
 from minisegnet.training import checkpoint, run_folder
 from minisegnet.training.compiling import compilations
 from minisegnet.training.display import Display
-from minisegnet.training.evaluate import evaluate
+from minisegnet.training.evaluate import evaluate, labels_of
 from minisegnet.training.history import History
 from minisegnet.training.loop import train, train_step
 from minisegnet.training.session import Session, open_split
@@ -124,8 +123,8 @@ def with_steps_for(settings: Settings, display: Display) -> Settings:
     began = time.perf_counter()
     evaluate(trial.predictor, trial.validation_set, batch=settings.batch)
     each_evaluation = time.perf_counter() - began
-    per_epoch = max(math.ceil(len(trial.training_set) / settings.batch), 1)
-    steps = settings.seconds / (pace + each_evaluation / (settings.evaluate_every or per_epoch))
+    evaluate_every = settings.evaluate_every or trial.loader.steps(1)
+    steps = settings.seconds / (pace + each_evaluation / evaluate_every)
     return settings.with_changes(seconds=None, steps=max(int(steps), 1))
 
 
@@ -155,7 +154,7 @@ def draw_mistakes(folder: Path, predictor: Predictor, dataset: Dataset, evaluati
     """Draw what was taken for what, and the first pictures with truth, prediction and errors."""
     viz.save(viz.confusion(evaluation.confusion, predictor.class_names), folder / run_folder.CONFUSION)
     samples = [dataset[i] for i in range(min(SAMPLES, len(dataset)))]
-    rows = [(sample.image, sample.labels, predictor.predict(sample.image)) for sample in samples]
+    rows = [(sample.image, labels_of(sample), predictor.predict(sample.image)) for sample in samples]
     figure = viz.comparison(
         rows, predictor.class_names, predictor.palette, ignore_index=predictor.ignore_index
     )

@@ -15,7 +15,7 @@ import numpy as np
 from minisegnet import __version__, losses, models, ops, optim
 from minisegnet.arrays import Array
 from minisegnet.data import augment
-from minisegnet.data.loader import Loader
+from minisegnet.data.loader import Loader, steps_of
 from minisegnet.data.sample import Dataset
 from minisegnet.data.sources import open_dataset
 from minisegnet.data.statistics import Normalisation, class_weights, measure_normalisation
@@ -24,7 +24,7 @@ from minisegnet.predictor import Predictor
 from minisegnet.sizes import Pair
 from minisegnet.training.settings import EPOCHS, RATES, Settings
 
-LARGEST_WHOLE = 256 * 256  # pixels: larger pictures are cropped unless the settings say otherwise
+LARGEST_WHOLE = (256, 256)  # from larger pictures pieces are cut, unless the settings say otherwise
 EVALUATIONS = 20  # at most so many, where nothing says how often
 
 
@@ -57,14 +57,13 @@ class Session:
             if facts
             else measure_normalisation(self.training_set)
         )
-        self.model_told = {
+        self.model_told: dict[str, Any] = {
             "name": settings.model,
             "in_channels": self.training_set.channels,
             "classes": len(self.training_set.class_names),
             "options": _model_options(settings),
         }
-        told = {key: value for key, value in self.model_told.items() if key != "options"}
-        self.model = models.build(**told, **_model_options(settings), seed=settings.seed)
+        self.model = _model(self.model_told, settings.seed)
         self.settings = resolve(settings, self.training_set, self.model)
         self.loader = Loader(
             self.training_set,
@@ -141,10 +140,10 @@ def open_split(settings: Settings, split: str) -> Dataset:
 def resolve(settings: Settings, dataset: Dataset, model: Any) -> Settings:
     """Choose what the settings leave open."""
     steps = settings.steps
-    per_epoch = max(math.ceil(len(dataset) / settings.batch), 1)
+    per_epoch = steps_of(1, len(dataset), settings.batch)
     if steps is None:
         epochs = EPOCHS if settings.epochs is None else settings.epochs
-        steps = max(math.ceil(epochs * len(dataset) / settings.batch), 1)
+        steps = max(steps_of(epochs, len(dataset), settings.batch), 1)
     evaluate_every = settings.evaluate_every or min(max(per_epoch, math.ceil(steps / EVALUATIONS)), steps)
     return settings.with_changes(
         # A folder by its full name, so that the run can be resumed from elsewhere.
@@ -161,25 +160,31 @@ def resolve(settings: Settings, dataset: Dataset, model: Any) -> Settings:
 
 def _crop(settings: Settings, dataset: Dataset, model: Any) -> Pair | None:
     """Size that the model is fed with; None: whole pictures, which are all of one size."""
-    size = dataset.common_size()
-    if settings.crop is not None:
-        size = settings.crop
-    elif size is None or size[0] * size[1] > LARGEST_WHOLE:
-        size = (256, 256) if size is None else (min(size[0], 256), min(size[1], 256))
-    elif getattr(model, "padding", "same") != "valid":
-        return None
+    common = dataset.common_size()
+    size = settings.crop or common or LARGEST_WHOLE
+    if settings.crop is None:
+        size = min(size[0], LARGEST_WHOLE[0]), min(size[1], LARGEST_WHOLE[1])
+        if hasattr(model, "input_size_for"):  # with the margin that valid convolutions take away
+            size = model.input_size_for(size)
     try:
-        if settings.crop is None:
-            size = model.input_size_for(size) if hasattr(model, "input_size_for") else size
         result: Pair = model.output_size(size)
     except ValueError as error:
-        raise ValueError(f"crops of {size} can't be used: {error}") from None
+        raise ValueError(f"{settings.model} can't be trained on pieces of {size} pixels: {error}") from None
     if result != tuple(length - 2 * getattr(model, "halo", 0) for length in size):
         raise ValueError(
             f"{settings.model} gives {result} labels for a picture of {size}, not one for each pixel, and can't be "
             "trained here; see its page in the documentation"
         )
-    return size
+    return None if size == common else size
+
+
+def _model(told: dict[str, Any], seed: int) -> Any:
+    """Build the model; an option that it doesn't have is a wrong setting, not a bug."""
+    try:
+        named = {key: value for key, value in told.items() if key != "options"}
+        return models.build(**named, **told["options"], seed=seed)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 def _model_options(settings: Settings) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Canvas:
         """Cover what lies inside of an outline. Without a label it is a detail of the object below."""
         if 0 in distance.shape:
             return
-        cover = np.clip(0.5 - distance, 0, 1)  # 1 inside, 0 outside, between on the outline's pixels
+        cover = (0.5 - distance).clip(0, 1)  # 1 inside, 0 outside, between on the outline's pixels
         self.blend(window, cover, colour)
         if label is not None:
             inside = distance < 0

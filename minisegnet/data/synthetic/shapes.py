@@ -1,8 +1,8 @@
 """Shapes: circles, squares, triangles and stars, rounded and lit, some of them half hidden.
 
 What a shape is shows in its outline and in its relief: balls, tiles with a bevel, hollow triangles, ridged stars.
-Colours and textures come from the same pots for all of them, and the ground has the same colours, only paler. So a network
-has to look at more than one pixel.
+Colours and textures come from the same pots for all of them, and the ground has the same colours, only paler. So a
+network has to look at more than one pixel.
 """
 
 import math
@@ -154,17 +154,17 @@ def _draw_shapes(size: Pair, looks: list[Look], rng: np.random.Generator) -> lis
     found: list[Shape] = []
     for look in looks:
         label = draw_whole(rng, 1, len(CLASS_NAMES) - 1)
-        radius = side * rng.uniform(0.14, 0.19)
+        radius = side * rng.uniform(0.13, 0.175)
         best, widest = (0.0, 0.0), -math.inf
         for _ in range(20):
-            y = rng.uniform(0.75 * radius, H - 0.75 * radius)
-            x = rng.uniform(0.75 * radius, W - 0.75 * radius)
+            y = rng.uniform(0.85 * radius, H - 0.85 * radius)
+            x = rng.uniform(0.85 * radius, W - 0.85 * radius)
             # How far outside of each other: 0 where two circles touch, in units of the smaller one's radius.
             gaps = [(math.hypot(y - o.y, x - o.x) - radius - o.radius) / min(radius, o.radius) for o in found]
             gap = min(gaps, default=0.0)
             if gap > widest:
                 best, widest = (y, x), gap
-            if gap > -0.05:
+            if gap > 0.0:
                 break
         found.append(Shape(label, *best, radius, rng.uniform(0, 2 * math.pi), look))
     return found
@@ -224,7 +224,7 @@ def _paint_shape(canvas: Canvas, shape: Shape, number: int, stone: Array, light:
     down, right = window.y - shape.y, window.x - shape.x
     sine, cosine = math.sin(light), math.cos(light)
     thrown = _turned_outline(shape, down + 0.6 * fall * sine, right + 0.6 * fall * cosine)
-    canvas.shade(window, 0.5 * np.clip(1 - (thrown + fall / 2) / (1.5 * fall), 0, 1) ** 2)
+    canvas.shade(window, 0.42 * np.clip(1 - (thrown + fall / 2) / (1.5 * fall), 0, 1) ** 2)
     distance = _turned_outline(shape, down, right)
     surface = mix(
         shape.look.colour, shape.look.second, _texture(shape.look, down, right, stone[window.place])

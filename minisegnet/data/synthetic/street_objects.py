@@ -56,7 +56,7 @@ def draw_car(X: float, z: float, oncoming: bool, rng: np.random.Generator) -> Ca
 def paint_car(view: View, car: Car, number: int) -> None:
     """Paint outlines from the far end to the near one: stacked like slices, they make a solid."""
     view.shadow(car.X, car.z + car.length / 2, 1.25, 0.62 * car.length, 0.65)
-    slices = int(np.clip(view.camera.focal / car.z, 2, 5))
+    slices = int(np.clip(0.6 * view.camera.focal / car.z, 2, 8))
     for k in range(slices, 0, -1):
         behind = k / slices  # 1: the far end
         has_cabin = car.boxy > 0 or 0.1 < behind < 0.72

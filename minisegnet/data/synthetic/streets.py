@@ -210,7 +210,7 @@ def _draw_houses(view: View, line: float, rng: np.random.Generator) -> list[tupl
     for side in (-1, 1):
         z = rng.uniform(3, 9)
         house = None
-        while z < 70:
+        while z < 60:
             end = z + rng.uniform(9, 17)
             house = draw_house(side, line, z, end, rng.uniform(5.5, 14), house, rng)
             found.append((z, partial(paint_house, view, house)))

@@ -244,7 +244,13 @@ def test_evaluate_gives_the_numbers_of_the_training(run, tmp_path, capsys):
     assert result["miou"] == report["miou"] and result["split"] == "test"
     folder = tmp_path / "evaluation-shapes"
     assert result["run"] == str(folder)
-    assert {p.name for p in folder.iterdir()} == {"report.json", "samples.png", "confusion.png"}
+    assert {p.name for p in folder.iterdir()} == {
+        "report.json",
+        "samples.png",
+        "confusion.png",
+        "settings.toml",
+    }
+    assert read_toml(folder / "settings.toml")["split"] == "test"
 
 
 def test_evaluate_refuses_other_classes(run, tmp_path, capsys):

@@ -19,6 +19,7 @@ from minisegnet.training.history import History
 from minisegnet.training.loop import NotFinite, improved, labels_seen, train_step
 from minisegnet.training.run_folder import BEST, LAST
 from minisegnet.training.session import Session
+from minisegnet.training.settings import as_toml
 
 QUIET = Display(quiet=True)
 
@@ -268,8 +269,6 @@ sys.exit(main(["train", "--config", sys.argv[2], "--out", sys.argv[3], "--backen
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(number, tmp_path):
-    from minisegnet.training.settings import as_toml
-
     config = tmp_path / "a.toml"
     config.write_text(as_toml(TINY.as_dict()))
     here = os.path.dirname(__file__)
@@ -287,5 +286,46 @@ def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(number, tmp_path):
     assert checkpoint.load(run / LAST).facts["step"] == 3
     with ops.use_backend("numpy"):
         resume(run, QUIET)
+        whole = trained(TINY, tmp_path / "whole")
+    assert last_bytes(run) == whole
+
+
+DISK_FULL = """
+import resource, signal, sys
+from pathlib import Path
+from training_helpers import TINY
+from minisegnet.cli import main
+from minisegnet.training.display import Display
+
+def step(self, step, steps, measured):
+    if step == 4:  # nothing larger than this can be written from now on
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+Display.step = step
+sys.exit(main(["train", "--config", sys.argv[1], "--out", sys.argv[2], "--backend", "numpy"]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+def test_a_full_disk_leaves_the_last_checkpoint_and_no_rubbish(tmp_path):
+    config = tmp_path / "a.toml"
+    config.write_text(as_toml(TINY.as_dict()))
+    here = os.path.dirname(__file__)
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", DISK_FULL, str(config), str(tmp_path / "runs")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([here, os.path.dirname(here)])},
+        check=False,
+        timeout=120,
+    )
+    assert ran.returncode == 1, ran.stderr
+    assert "safetensors" in ran.stderr and len(ran.stderr.splitlines()) == 1
+    run = tmp_path / "runs" / "shapes-unet"
+    assert checkpoint.load(run / LAST).facts["step"] == 3
+    assert not [path for path in run.iterdir() if path.suffix == ".tmp"]
+    with ops.use_backend("numpy"):
+        resume(run, QUIET)  # there is room again
         whole = trained(TINY, tmp_path / "whole")
     assert last_bytes(run) == whole

@@ -40,10 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and tell."""
+    from minisegnet import files
     from minisegnet.cli.summary import metrics
     from minisegnet.predictor import load
     from minisegnet.training import evaluate, run_folder
     from minisegnet.training.run import draw_mistakes, write_report
+    from minisegnet.training.settings import as_toml
 
     began = time.perf_counter()
     told = options.told(arguments, ["data", "split"])
@@ -54,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         path = Path(arguments.run_or_checkpoint)
         parent = Path(told["out"]) if "out" in told else path if path.is_dir() else path.parent
         folder = run_folder.new_run(parent, f"evaluation-{dataset.name}")
+        used = {"run": str(path), "data": str(told.get("data", dataset.name)), "split": split}
+        files.write_atomically(folder / run_folder.SETTINGS, as_toml({**used, **_plain(told)}))
         write_report(folder, evaluation, split)
         draw_mistakes(folder, predictor, dataset, evaluation)
     seconds = time.perf_counter() - began
@@ -67,6 +71,11 @@ def run(arguments: argparse.Namespace) -> int:
             flush=True,
         )
     return 0
+
+
+def _plain(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what was told, without what is written beside it."""
+    return {name: value for name, value in told.items() if name not in ("data", "split", "out", "json")}
 
 
 def pictures(predictor: "Predictor", told: dict[str, Any]) -> "tuple[str, Dataset]":

@@ -4,7 +4,8 @@ A picture is (H, W) or (H, W, C) and its label map (H, W), both NumPy arrays, as
 become (N, C, H, W) only when a batch is put together.
 
 >>> pictures = open_dataset("shapes", "train")
->>> loader = Loader(pictures, batch=4, augmentation=augment.build("flip"), normalisation=measure_normalisation(pictures))
+>>> normalisation = measure_normalisation(pictures)
+>>> loader = Loader(pictures, batch=4, augmentation=augment.build("flip+scale"), normalisation=normalisation)
 >>> loader.batch(0).images.shape
 (4, 3, 96, 96)
 """

@@ -20,7 +20,7 @@ from minisegnet.training.session import Session, open_split
 from minisegnet.training.settings import Settings, as_toml
 from minisegnet.training.stopping import StopRequest
 
-SAMPLES = 6  # rows in the picture of sample predictions
+SAMPLES = 4  # rows in the picture of sample predictions
 WARM, TIMED = 3, 5  # steps that are made to find out how many fit into a time
 
 

@@ -81,14 +81,29 @@ class Predictor:
 
     def prepare(self, image: Array) -> Array:
         """Bring a picture (H, W) or (H, W, C) to what the model was trained on: (C, H, W), normalised."""
-        image = np.asarray(image)
+        if not isinstance(image, np.ndarray):
+            raise TypeError(
+                f"the picture is a {type(image).__name__}; expected an array (H, W, {self.channels}). From a file: "
+                "minisegnet.data.read_image(path)"
+            )
         if image.ndim == 2:
             image = image[:, :, None]  # (H, W, 1)
         if image.ndim != 3 or image.shape[2] != self.channels or 0 in image.shape:
-            hint = "; channels come last: np.moveaxis(image, 0, 2)" if image.shape[0] == self.channels else ""
+            hint = ""
+            if image.ndim == 3 and image.shape[2] == 1:
+                hint = (
+                    "; make a colour picture of a grey one by np.repeat(image, 3, axis=2), or save it as RGB"
+                )
+            elif image.ndim == 3 and image.shape[0] == self.channels:
+                hint = "; channels come last: np.moveaxis(image, 0, 2)"
             raise ValueError(
                 f"the picture has shape {image.shape}; expected (H, W, {self.channels}), as the model was trained on "
                 f"{self.channels} channel{'s' * (self.channels > 1)}{hint}"
+            )
+        if image.dtype.kind == "f" and not (image.min() >= 0 and image.max() <= 1):
+            raise ValueError(
+                f"the picture's floats go from {image.min():g} to {image.max():g}; expected 0 to 1. Divide by the "
+                "largest possible value (255, say), or pass uint8"
             )
         return np.ascontiguousarray(self.normalisation.apply(image).transpose(2, 0, 1))  # (C, H, W)
 
@@ -134,12 +149,16 @@ def of_checkpoint(arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> Pred
     model.load_state_dict(
         {name.removeprefix("model."): a for name, a in arrays.items() if name.startswith("model.")}
     )
-    normalisation = Normalisation(*(tuple(facts["normalisation"][key]) for key in ("mean", "std")))
     return Predictor(
         model.eval(),
         class_names=tuple(facts["class_names"]),
         palette=tuple((r, g, b) for r, g, b in facts["palette"]),
-        normalisation=normalisation,
+        normalisation=normalisation_of(facts),
         ignore_index=facts["ignore_index"],
         facts=facts,
     )
+
+
+def normalisation_of(facts: Mapping[str, Any]) -> Normalisation:
+    """Return the normalisation that a checkpoint tells of."""
+    return Normalisation(*(tuple(facts["normalisation"][key]) for key in ("mean", "std")))

@@ -35,9 +35,7 @@ def child(run: Path, pipe: int) -> None:
     checkpoint.save = save_and_tell
     files.sweep(run)
     if (run / LAST).exists():
-        arrays, facts = checkpoint.load(run / LAST)
-        session = Session(SETTINGS.of(facts["settings"]), facts)
-        session.restore(arrays, facts)
+        session = Session.of_checkpoint(*checkpoint.load(run / LAST))
     else:
         session = Session(SETTINGS)
     stop = StopRequest()

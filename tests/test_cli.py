@@ -85,12 +85,12 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize(
     ("error", "code", "told"),
     [
-        (ValueError("this is\nwrong"), 1, "minisegnet: this is wrong\n"),
+        (ValueError("this is\n  wrong"), 1, "minisegnet: this is\n  wrong\n"),
         (FileNotFoundError(2, "No such file", "a.png"), 1, "minisegnet: a.png: No such file\n"),
         (KeyboardInterrupt(), 130, "minisegnet: interrupted\n"),
     ],
 )  # fmt: skip
-def test_errors_are_told_in_one_line(error, code, told, monkeypatch, capsys):
+def test_errors_are_told_without_a_traceback(error, code, told, monkeypatch, capsys):
     def fail():
         raise error
 

@@ -22,7 +22,7 @@ def test_elsewhere_there_are_plain_lines_only():
         display.step(step, 40, Measured(1.0, 0.1, 2.0))
     display.evaluated(ROW, 40)
     assert other.getvalue() == ""
-    assert out.getvalue().startswith("step 10 of 40  loss 1.000  validation loss 0.250  mIoU 0.750  ")
+    assert out.getvalue().startswith("step 10 of 40  loss 0.500  validation loss 0.250  mIoU 0.750  ")
     assert out.getvalue().endswith(" left\n")
     assert "\r" not in out.getvalue()
 
@@ -47,7 +47,9 @@ def test_compilations_are_said_once_and_not_counted_as_time_of_a_step():
     display.compiling("relu")
     assert out.getvalue().count("compiling kernels") == 1
     display.step(1, 2, Measured(1.0, 0.1, 2.0))
-    assert display._pace is None
+    assert display._steps == 0
+    display.step(2, 2, Measured(1.0, 0.1, 2.0))
+    assert display._steps == 1
 
 
 def test_nothing_is_said_when_quiet():
@@ -61,3 +63,14 @@ def test_nothing_is_said_when_quiet():
 
 def test_times():
     assert [clock(s) for s in (0, 59.6, 61, 3600)] == ["0:00", "1:00", "1:01", "1:00:00"]
+
+
+def test_a_reader_that_goes_away_does_not_end_the_training():
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    display = Display(Gone(), io.StringIO())
+    display.say("hello")
+    display.say("again")
+    assert display.quiet

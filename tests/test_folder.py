@@ -156,12 +156,12 @@ def test_masks_are_looked_through_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(Folder(tmp_path).class_names) == 3 and read[2:] == ["b.png"]
 
 
-def test_common_size(tmp_path: Path) -> None:
+def test_sizes(tmp_path: Path) -> None:
     make(tmp_path, {"a": [0, 1], "b": [0, 1]})
-    assert Folder(tmp_path, split="all").common_size() == (4, 6)
+    assert Folder(tmp_path, split="all").sizes() == {(4, 6)}
     write_image(tmp_path / "images" / "b.png", picture(8, 6))
     Image.fromarray(mask([0, 1], 8)).save(tmp_path / "masks" / "b.png")
-    assert Folder(tmp_path, split="all").common_size() is None
+    assert Folder(tmp_path, split="all").sizes() == {(4, 6), (8, 6)}
 
 
 # ---------------------------------------------------------------------------------------------------------

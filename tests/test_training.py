@@ -30,10 +30,7 @@ QUIET = Display(quiet=True)
 
 def resumed(run):
     """Bring a session back from its last checkpoint."""
-    arrays, facts = checkpoint.load(run / LAST)
-    session = Session(TINY.of(facts["settings"]), facts)
-    session.restore(arrays, facts)
-    return session
+    return Session.of_checkpoint(*checkpoint.load(run / LAST))
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])

@@ -38,7 +38,7 @@ MINISEGNET_BACKEND=numpy (or reference, numba, cupy) chooses the backend for one
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code.
 
-    0 is success, 1 a failure (told in one line on standard error), 2 a wrong call, 130 an interruption (Ctrl-C).
+    0 is success, 1 a failure (told on standard error), 2 a wrong call, 130 an interruption (Ctrl-C).
 
     Parameters
     ----------
@@ -46,14 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         The words after the program's name; those of this process unless given.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(words)
-    arguments = parser.parse_args(words)
-    if arguments.command is None:
-        parser.print_help(sys.stderr)
-        return 2
     try:
+        parser = _parser(words)
+        arguments = parser.parse_args(words)
+        if arguments.command is None:
+            parser.print_help(sys.stderr)
+            return 2
         code: int = arguments.run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may be closed
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         print("minisegnet: interrupted", file=sys.stderr)
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, FloatingPointError) as error:
-        print(f"minisegnet: {_one_line(error)}", file=sys.stderr)
+        print(f"minisegnet: {told(error)}", file=sys.stderr)
         return 1
 
 
@@ -96,9 +97,8 @@ def _add_command(
         parser.set_defaults(run=module.run)
 
 
-def _one_line(error: Exception) -> str:
+def told(error: Exception) -> str:
+    """Return what an error says, with what was noted on its way; lines stay lines, for they may be a layout."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(
-        [*str(error).split(), *(" ".join(note.split()) for note in getattr(error, "__notes__", []))]
-    )
+    return "\n".join([str(error), *getattr(error, "__notes__", [])])

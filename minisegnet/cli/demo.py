@@ -53,7 +53,6 @@ def run(arguments: argparse.Namespace) -> int:
     model = told.get("model", "unet")
     defaults = {**COMMON, "model": model, **RECIPES.get(model, {})}
     display = Display()
-    with options.chosen_backend(told):
-        settings = options.settings_of(told, defaults)
-        result = start(settings, display, out=told.get("out", "runs"), name=told.get("name", f"demo-{model}"))
+    settings = options.settings_of(told, defaults)
+    result = start(settings, display, out=told.get("out", "runs"), name=told.get("name", f"demo-{model}"))
     return report(result, display, as_json=told.get("json", False))

@@ -52,7 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
     with options.chosen_backend(told):
         predictor = load(arguments.run_or_checkpoint)
         split, dataset = pictures(predictor, told)
-        evaluation = evaluate(predictor, dataset, batch=told.get("batch", 8), boundary=True).evaluation
+        evaluation = evaluate(
+            predictor, dataset, batch=max(told.get("batch", 8), 1), boundary=True
+        ).evaluation
         path = Path(arguments.run_or_checkpoint)
         parent = Path(told["out"]) if "out" in told else path if path.is_dir() else path.parent
         folder = run_folder.new_run(parent, f"evaluation-{dataset.name}")
@@ -80,10 +82,10 @@ def _plain(told: dict[str, Any]) -> dict[str, Any]:
 
 def pictures(predictor: "Predictor", told: dict[str, Any]) -> "tuple[str, Dataset]":
     """Open the pictures to measure on, and say which split they are."""
-    from minisegnet.data.sources import open_dataset, split_names
+    from minisegnet.data.sources import full_name, open_dataset, split_names
 
     trained: dict[str, Any] = predictor.facts["settings"]
-    source = told.get("data", trained["data"])
+    source = full_name(told.get("data", trained["data"]))
     own = source == trained["data"]  # then the split is that of the training, so that its pictures stay out
     split = told.get("split") or ("test" if "test" in split_names(source) else "val" if own else "all")
     given: dict[str, Any] = {
@@ -93,9 +95,14 @@ def pictures(predictor: "Predictor", told: dict[str, Any]) -> "tuple[str, Datase
         name: trained[name] for name in ("seed", "size", "holdout") if own and name in trained
     }
     dataset = open_dataset(source, split, **(inherited | given))
-    if len(dataset.class_names) != len(predictor.class_names) or dataset.channels != predictor.channels:
+    unnamed = tuple(str(c) for c in range(len(predictor.class_names)))  # labels without names fit any
+    fits = dataset.class_names == predictor.class_names or unnamed in (
+        dataset.class_names,
+        predictor.class_names,
+    )
+    if not fits or dataset.channels != predictor.channels:
         raise ValueError(
-            f"{source} has {len(dataset.class_names)} classes and {dataset.channels} channels; the model was trained "
-            f"on {len(predictor.class_names)} ({', '.join(predictor.class_names)}) and {predictor.channels}"
+            f"{source} has the classes {', '.join(dataset.class_names)} and {dataset.channels} channels; the model was "
+            f"trained on {', '.join(predictor.class_names)} and {predictor.channels}"
         )
     return split, dataset

@@ -11,8 +11,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-TOP = 2**32  # seeds are below it
-
 
 class Option(NamedTuple):
     """One flag, which is also a name in a TOML file (with - or _)."""
@@ -58,7 +56,8 @@ OPTIONS = {
     "json": Option("flag", "", "print the final metrics as one JSON object on the last line"),
 }
 
-NOT_SETTINGS = ("backend", "out", "name", "json")
+NOT_SETTINGS = ("out", "name", "json")
+LONG = ("steps", "epochs", "time")  # three ways to say the same: one of them counts
 
 
 def add(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
@@ -103,25 +102,29 @@ def told(arguments: argparse.Namespace, extra: Iterable[str] = ()) -> dict[str, 
     }
     if "option" in given:
         given["options"] = dict(given.pop("option"))
-    return {**_of_file(arguments.config, [*names, *extra]), **given} if arguments.config else given
+    file = _of_file(arguments.config, [*names, *extra]) if arguments.config else {}
+    return {**_unless_told(file, given), **given}
 
 
 def settings_of(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
     """Make :class:`Settings` of what was told and of a command's defaults."""
     from minisegnet.training.settings import Settings
 
-    merged = {**defaults, **values}
-    for long in ("steps", "epochs", "time"):  # a default of one doesn't stand against another that was told
-        if long not in values and any(other in values for other in ("steps", "epochs", "time")):
-            merged.pop(long, None)
+    merged = {**_unless_told(defaults, values), **values}
     if "time" in merged:
         merged["seconds"] = merged.pop("time")
     return Settings.of({name: value for name, value in merged.items() if name not in NOT_SETTINGS})
 
 
+def _unless_told(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out how long to train where something stronger says it in another way."""
+    leave = LONG if any(name in stronger for name in LONG) else ()
+    return {name: value for name, value in weaker.items() if name not in leave}
+
+
 @contextlib.contextmanager
 def chosen_backend(values: Mapping[str, Any]) -> Iterator[None]:
-    """Use the backend that was told, for the block and for all threads; without one, the default."""
+    """Use the backend that was told, inside the block; without one, the default."""
     from minisegnet import ops
 
     if "backend" not in values:
@@ -150,9 +153,18 @@ def _of_file(path: Path, names: list[str]) -> dict[str, Any]:
 
 
 def _checked(path: Path, key: str, value: Any, kind: str) -> Any:
-    """Read a text as the flag would be read; of other kinds the settings themselves take care."""
-    if kind == "flag" and not isinstance(value, bool):
-        raise ValueError(f"{path}: {key} is {value!r}; expected true or false")
+    """Return a value of the right kind; a text is read as the flag would be read where the file has no such kind."""
+    right, expected = {
+        "text": (isinstance(value, str), "a text"),
+        "flag": (isinstance(value, bool), "true or false"),
+        "whole": (type(value) is int and value >= 0, "a whole number of at least 0"),
+        "number": (type(value) in (int, float), "a number"),
+        "table": (isinstance(value, dict), "a table"),
+        "pair": (type(value) is int or isinstance(value, str | list), "a size such as 96 or [96, 128]"),
+        "time": (isinstance(value, str), 'a time such as "5m"'),
+    }[kind]
+    if not right:
+        raise ValueError(f"{path}: {key} is {value!r}; expected {expected}")
     if isinstance(value, str) and kind in ("time", "pair"):
         try:
             return READERS[kind](value)
@@ -167,7 +179,7 @@ def _checked(path: Path, key: str, value: Any, kind: str) -> Any:
 
 def whole(text: str) -> int:
     """Read a whole number of at least 0."""
-    if not re.fullmatch(r"\d{1,12}", text):
+    if not re.fullmatch(r"\d{1,20}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
     return int(text)
 

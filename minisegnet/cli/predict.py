@@ -26,6 +26,7 @@ examples:
   minisegnet predict runs/mine 'photos/*.tif' --no-overlay     masks only
 """
 
+OVERLAY = "-overlay"  # what the name of an overlay ends in
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".npy")
 
 
@@ -51,26 +52,36 @@ def run(arguments: argparse.Namespace) -> int:
 
     with options.chosen_backend({"backend": arguments.backend} if arguments.backend else {}):
         predictor = load(arguments.run_or_checkpoint)
-        todo = list(named(find(arguments.pictures)))
+        found, missing = find(arguments.pictures)
+        todo = list(named(found))
+        for word in missing:
+            complain(word, "there is no picture there; expected a file, a folder or a pattern")
         folder = arguments.out
-        if folder is None:
+        if folder is None and todo:
             path = Path(arguments.run_or_checkpoint)
             folder = run_folder.new_run(path if path.is_dir() else path.parent, "predictions")
-        else:
+        elif todo:
             folder.mkdir(parents=True, exist_ok=True)
             refuse_overwriting(folder, [name for name, _ in todo])
-        failed = 0
+        failed = len(missing)
         for name, picture in todo:
             try:
                 shares = label(predictor, picture, folder / name, overlay=not arguments.no_overlay)
             except (ValueError, OSError) as error:
                 failed += 1
-                print(f"minisegnet: {picture}: {' '.join(str(error).split())}", file=sys.stderr)
+                complain(picture, " ".join(str(error).split()).removeprefix(f"{picture}: "))
                 continue
             print(f"{picture}: {shares}", flush=True)
-    done = len(todo) - failed
-    print(f"{done} of {len(todo)} pictures labelled, in {folder}")
+    done = len(todo) + len(missing) - failed
+    print(f"{done} of {len(todo) + len(missing)} labelled{f', in {folder}' if done else ''}")
+    if not done and arguments.out is None and todo:
+        folder.rmdir()  # nothing went into it
     return 1 if failed else 0
+
+
+def complain(picture: Path | str, words: str) -> None:
+    """Say on standard error what is wrong with a picture."""
+    print(f"minisegnet: {picture}: {words}", file=sys.stderr)
 
 
 def label(predictor: "Predictor", picture: Path, target: Path, *, overlay: bool) -> str:
@@ -83,16 +94,17 @@ def label(predictor: "Predictor", picture: Path, target: Path, *, overlay: bool)
     write_mask(target.with_name(f"{target.name}.png"), labels, predictor.palette)
     if overlay:
         figure = viz.overlay_with_legend(image, labels, predictor.palette, predictor.class_names)
-        viz.save(figure, target.with_name(f"{target.name}-overlay.png"))
+        viz.save(figure, target.with_name(f"{target.name}{OVERLAY}.png"))
     shares = [((labels == c).mean(), name) for c, name in enumerate(predictor.class_names)]
     return ", ".join(
         f"{name} {100 * share:.1f} %" for share, name in sorted(shares, reverse=True) if share > 0
     )
 
 
-def find(words: list[str]) -> list[Path]:
-    """List the pictures that files, folders and patterns stand for, each once."""
+def find(words: list[str]) -> tuple[list[Path], list[str]]:
+    """List the pictures that files, folders and patterns stand for, each once; and the words that stand for none."""
     found: dict[Path, None] = {}
+    missing = []
     for word in words:
         path = Path(word)
         if path.is_dir():
@@ -102,11 +114,9 @@ def find(words: list[str]) -> list[Path]:
         else:
             inside = sorted(Path(p) for p in glob.glob(word))
         if not inside:
-            raise ValueError(
-                f"{word}: there is no picture there; expected a file, a folder or a pattern of them"
-            )
+            missing.append(word)
         found |= dict.fromkeys(inside)
-    return list(found)
+    return list(found), missing
 
 
 def named(pictures: list[Path]) -> Iterator[tuple[str, Path]]:
@@ -114,16 +124,17 @@ def named(pictures: list[Path]) -> Iterator[tuple[str, Path]]:
     taken: set[str] = set()
     for picture in pictures:
         name, number = picture.stem, 1
-        while name in taken:
+        while taken & {name, name + OVERLAY}:
             number += 1
             name = f"{picture.stem}-{number}"
-        taken.add(name)
+        taken |= {name, name + OVERLAY}
         yield name, picture
 
 
 def refuse_overwriting(folder: Path, names: list[str]) -> None:
     """Raise where a result would replace a file."""
-    there = [f"{name}.png" for name in names if (folder / f"{name}.png").exists()]
+    results = [f"{name}{end}.png" for name in names for end in ("", OVERLAY)]
+    there = [result for result in results if (folder / result).exists()]
     if there:
         more = f" and {len(there) - 3} more" if len(there) > 3 else ""
         raise ValueError(

@@ -1,11 +1,15 @@
 """What is told at the end of a training or an evaluation."""
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
+
+from minisegnet.data.synthetic import KINDS
+from minisegnet.training.run import program as words_of_program
 
 if TYPE_CHECKING:
     from minisegnet.metrics import Evaluation
-    from minisegnet.training import Result
+    from minisegnet.training import Result, Settings
 
 SPLITS = {
     "test": "test pictures, which neither training nor the choice of the best model has seen",
@@ -40,15 +44,30 @@ def as_json_line(result: "Result") -> str:
 
 def next_steps(result: "Result") -> str:
     """Say where things are and what to try next."""
-    run = result.run
+    run, program = shlex.quote(str(result.run)), words_of_program()
     return f"""\
 Measured on {SPLITS[result.split]}.
-{result.seconds:.0f} seconds. In {run}:
+{result.seconds:.0f} seconds. In {result.run}:
   samples.png      picture, truth, prediction and errors
   curves.png       loss and IoU while it learned
   confusion.png    what was taken for what
   metrics.csv      the numbers behind it
 Next:
-  minisegnet predict {run} PICTURE.png             label a picture of yours
-  minisegnet train streets --model segnet          other pictures, another model
-  minisegnet train FOLDER                          your own: FOLDER/images and FOLDER/masks"""
+  {program} predict {run} PICTURE.png
+      label a picture; in place of PICTURE.png, one of yours
+{_another(result.settings, program)}"""
+
+
+def _another(settings: "Settings", program: str) -> str:
+    """Suggest a training after this one."""
+    if settings.data not in KINDS:
+        return f"""\
+  {program} train {shlex.quote(settings.data)} --time 30m --augment flip+rotate+scale+colour
+      the same for longer, and in more variants"""
+    other = "cells" if settings.data == "streets" else "streets"
+    model = "unet" if settings.model == "segnet" else "segnet"
+    return f"""\
+  {program} train {other} --model {model} --time 5m
+      other pictures, another model
+  {program} train FOLDER --time 10m
+      your own: pictures in FOLDER/images, and in FOLDER/masks the class of each pixel"""

@@ -15,23 +15,33 @@ from minisegnet.cli import options
 
 EXAMPLES = """\
 examples:
-  minisegnet train shapes                            a small U-Net, 20 epochs
+  minisegnet train shapes                            a U-Net, 20 epochs: some minutes
   minisegnet train my-folder --time 10m --crop 128   as much as fits into ten minutes
   minisegnet train streets --model segnet --augment flip+scale+colour --loss ce+dice
   minisegnet train --resume runs/shapes-unet         go on where it stopped
   minisegnet train --config runs/shapes-unet/settings.toml --seed 1
 """
 
-ON_RESUME = ("steps", "epochs", "save_every", "threads", "backend", "json")  # all that may change
+ON_RESUME = (
+    "data",
+    "steps",
+    "epochs",
+    "patience",
+    "save_every",
+    "threads",
+    "backend",
+    "json",
+)  # all that may change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("data", nargs="?", metavar="DATA", help="shapes, cells, streets, or a folder")
+    parser.add_argument("data", nargs="?", metavar="DATA", help="shapes, cells, streets, or a folder (default: shapes)")
     parser.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with this run; only --steps, --save-every, --threads, --backend may change",
+        help="go on with this run; of the rest only DATA (where it was moved to), --steps, --epochs, --patience, "
+        "--save-every, --threads and --backend may change",
     )
     options.add(parser, options.OPTIONS)
 
@@ -42,21 +52,21 @@ def run(arguments: argparse.Namespace) -> int:
 
     told = options.told(arguments, ["data"])
     display = Display()
-    with options.chosen_backend(told):
-        if arguments.resume is not None:
-            result = resume(arguments.resume, display, **_changes(told))
-        else:
-            settings = options.settings_of(told, {"data": "shapes"})
-            result = start(settings, display, out=told.get("out", "runs"), name=told.get("name"))
+    if arguments.resume is not None:
+        result = resume(arguments.resume, display, **_changes(told))
+    else:
+        settings = options.settings_of(told, {"data": "shapes"})
+        result = start(settings, display, out=told.get("out", "runs"), name=told.get("name"))
     return report(result, display, as_json=told.get("json", False))
 
 
 def report(result: Any, display: Any, *, as_json: bool) -> int:
     """Tell what a run came to; return the exit code."""
     from minisegnet.cli.summary import as_json_line, next_steps
+    from minisegnet.training.run import resume_command
 
     if result.evaluation is None:
-        display.say(f"Stopped and saved. Go on with:\n  minisegnet train --resume {result.run}")
+        display.say(f"Stopped and saved. Go on with:\n  {resume_command(result.run)}")
         return 130
     if result.outcome == "no progress":
         display.say("Stopped early: nothing got better for as many evaluations as --patience allows.")
@@ -75,4 +85,4 @@ def _changes(told: dict[str, Any]) -> dict[str, Any]:
             f"--resume goes on with the run's own settings: {', '.join(fixed)} can't be changed, only "
             f"{', '.join(ON_RESUME)}. For another training leave --resume out"
         )
-    return {name: value for name, value in told.items() if name not in ("backend", "json")}
+    return {name: value for name, value in told.items() if name != "json"}

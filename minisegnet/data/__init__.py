@@ -12,10 +12,12 @@ become (N, C, H, W) only when a batch is put together.
 
 from minisegnet.data import augment
 from minisegnet.data.border_weight import border_weight, squared_distance
+from minisegnet.data.cache import Cached
 from minisegnet.data.elastic import elastic_deform, elastic_field, warp
 from minisegnet.data.folder import Folder
 from minisegnet.data.loader import Batch, Loader
 from minisegnet.data.palettes import default_palette, voc_palette
+from minisegnet.data.reading import read_image, read_mask, write_mask
 from minisegnet.data.sample import Dataset, Sample
 from minisegnet.data.sources import open_dataset, split_names
 from minisegnet.data.statistics import Normalisation, class_weights, count_labels, measure_normalisation
@@ -23,6 +25,7 @@ from minisegnet.data.synthetic import Synthetic
 
 __all__ = [
     "Batch",
+    "Cached",
     "Dataset",
     "Folder",
     "Loader",
@@ -38,8 +41,11 @@ __all__ = [
     "elastic_field",
     "measure_normalisation",
     "open_dataset",
+    "read_image",
+    "read_mask",
     "split_names",
     "squared_distance",
     "voc_palette",
     "warp",
+    "write_mask",
 ]

@@ -82,8 +82,7 @@ class Folder(Dataset):
         self.channels = _same_channels(everything)
         facts = {files.mask: scan_mask(files.mask) for files in everything}
         _same_sizes(everything, facts)
-        sizes = {facts[files.mask].size for files in self._files}
-        self._common_size = sizes.pop() if len(sizes) == 1 else None
+        self._sizes = {facts[files.mask].size for files in self._files}
         found = {mask: fact.values for mask, fact in facts.items()}
         classes = find_classes(self.root, found, class_names, label_values)
         self.class_names, self.ignore_index = classes.names, IGNORED if classes.ignores else None
@@ -111,9 +110,9 @@ class Folder(Dataset):
             image, labels.astype(np.uint8 if len(self.class_names) <= 256 else np.uint16), None, files.name
         )
 
-    def common_size(self) -> Pair | None:
-        """Return the size (H, W) that all pictures have; None if they differ."""
-        return self._common_size
+    def sizes(self) -> set[Pair]:
+        """Return the sizes (H, W) of the pictures, each once."""
+        return set(self._sizes)
 
 
 def _choose(root: Path, splits: dict[str, list[Files]], split: str, seed: int, holdout: float) -> list[Files]:

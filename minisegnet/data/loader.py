@@ -18,6 +18,7 @@ import numpy as np
 
 from minisegnet.arrays import Array
 from minisegnet.data.augment import Augmentation
+from minisegnet.data.cache import Cached
 from minisegnet.data.sample import Dataset, Sample
 from minisegnet.data.statistics import Normalisation
 from minisegnet.sizes import IntOrPair, as_int, as_pair
@@ -99,7 +100,7 @@ class Loader:
         self.augmentation = Augmentation() if augmentation is None else augmentation
         self.crop = None if crop is None else as_pair(crop, "crop", 1)
         self.threads = as_int(threads, "threads", 0)
-        self.cache = _Cache(dataset, as_int(cache_bytes, "cache_bytes", 0))
+        self.cache = Cached(dataset, cache_bytes)
 
     def __repr__(self) -> str:
         return (
@@ -125,7 +126,7 @@ class Loader:
         number = int(order(len(self.dataset), self.seed, epoch)[rest])
         name = ""
         try:
-            sample = self.cache.sample(number)
+            sample = self.cache[number]
             name = f" ({sample.name})" if sample.name else ""
             return self.augmentation(sample, (self.seed, epoch, position), size=self.crop)
         except Exception as error:
@@ -210,47 +211,6 @@ def order(count: int, seed: int, epoch: int) -> Array:
     numbers = np.random.Generator(np.random.Philox(key=key)).permutation(count)
     numbers.setflags(write=False)  # it is shared with whoever asks next
     return numbers
-
-
-class _Cache:
-    """Samples of a dataset; the first ones that were asked for are kept, as long as there is room.
-
-    Nothing is ever thrown out: as each picture is wanted once an epoch, the longest unused is the one wanted soonest.
-    """
-
-    def __init__(self, dataset: Dataset, most: int) -> None:
-        self.dataset, self.most, self.used = dataset, most, 0
-        self.kept: dict[int, Sample] = {}
-        self.lock = threading.Lock()
-
-    def sample(self, number: int) -> Sample:
-        sample = self.kept.get(number)
-        if sample is None:
-            sample = self.dataset[number]
-            self._keep(number, sample)
-        return sample
-
-    def _keep(self, number: int, sample: Sample) -> None:
-        """Keep a sample if it fits. A thread that can't have the lock at once goes on without: nobody ever waits."""
-        if not self.lock.acquire(blocking=False):
-            return
-        try:
-            size = sum(array.nbytes for array in sample[:3] if array is not None)
-            if number not in self.kept and self.used + size <= self.most:
-                self.kept[number] = Sample(
-                    _own(sample.image),
-                    None if sample.labels is None else _own(sample.labels),
-                    None if sample.instances is None else _own(sample.instances),
-                    sample.name,
-                )
-                self.used += size
-        finally:
-            self.lock.release()
-
-
-def _own(array: Array) -> Array:
-    """Return an array that isn't a view, which would hold on to all of what it was cut from."""
-    return array if array.base is None else array.copy()
 
 
 def as_batch(samples: Sequence[Sample], normalisation: Normalisation) -> Batch:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from minisegnet.arrays import Array
+from minisegnet.sizes import Pair
 
 
 class Sample(NamedTuple):
@@ -51,7 +52,6 @@ class Dataset(ABC):
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
 
-    def common_size(self) -> tuple[int, int] | None:
-        """Return (H, W) where all pictures have the same, else None. A subclass that knows needn't read them all."""
-        sizes = {sample.image.shape[:2] for sample in self}
-        return sizes.pop() if len(sizes) == 1 else None
+    def sizes(self) -> set[Pair]:
+        """Return the sizes (H, W) of the pictures, each once. A subclass that knows them needn't read all pictures."""
+        return {(sample.image.shape[0], sample.image.shape[1]) for sample in self}

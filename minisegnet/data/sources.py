@@ -70,6 +70,17 @@ def open_dataset(
     return Folder(source, split=split, seed=seed, holdout=holdout)
 
 
+def full_name(source: str | Path) -> str:
+    """Return a folder by its full name, so that it is found from anywhere; a synthetic set's name is its own.
+
+    >>> full_name("shapes")
+    'shapes'
+    """
+    from minisegnet.data.synthetic import KINDS
+
+    return str(source) if source in KINDS else str(Path(source).resolve())
+
+
 def split_names(source: str | Path) -> tuple[str, ...]:
     """Say which splits a source has.
 

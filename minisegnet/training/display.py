@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 BAR = 24  # characters
 REFRESH = 0.1  # seconds between two drawings of the moving line
-FORGET = 0.95  # how much of the mean loss and mean time is kept from step to step
+KEPT = 0.95  # how much of the mean loss is kept from step to step
 
 
 class Display:
@@ -31,40 +31,48 @@ class Display:
     def __init__(
         self, out: TextIO | None = None, terminal: TextIO | None = None, *, quiet: bool = False
     ) -> None:
-        self.out = sys.stdout if out is None else out
+        self.out = sys.stdout if out is None else out  # None as well where standard output is closed
         stream = sys.stderr if terminal is None else terminal
-        self.terminal = stream if stream.isatty() and not quiet else None
-        self.quiet = quiet
+        self.terminal = stream if stream is not None and stream.isatty() and not quiet else None
+        self.quiet = quiet or self.out is None
         self.miou = math.nan
         self._loss: float | None = None
-        self._pace: float | None = None  # seconds a step
+        self._steps, self._seconds = (
+            0,
+            0.0,
+        )  # so many steps took so long, evaluations and all but compilations
         self._last = self._drawn = time.perf_counter()
+        self._compiled = True  # nothing is known of how long the first step took without what came before it
         self._shown = ""
         self._said_compiling = False
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
         self.clear()
-        if not self.quiet:
+        if self.quiet:
+            return
+        try:
             print(text, file=self.out, flush=True)
+        except BrokenPipeError:  # whoever read our output (head, less) has gone; the training goes on
+            self.quiet = True
 
     def compiling(self, kernel: str) -> None:
         """Say that Numba compiles a kernel: once in a line that stays, then each in the moving one."""
         if not self._said_compiling:
             self._said_compiling = True
             self.say(
-                "compiling kernels: the first time on a machine only, about a minute; they are kept on disk"
+                "compiling kernels, up to a minute; they are kept on disk, so that next time it starts at once"
             )
         self._draw(f"compiling {kernel}")
-        self._last = time.perf_counter() + 1e9  # this step's time says nothing about the next one's
+        self._compiled = True
 
     def step(self, step: int, steps: int, measured: "Measured") -> None:
         """Note a step."""
         now = time.perf_counter()
-        if now > self._last:
-            self._pace = _mean(self._pace, now - self._last)
-        self._last = now
-        self._loss = _mean(self._loss, measured.loss)
+        if not self._compiled:  # a step with compilations says nothing about the others
+            self._steps, self._seconds = self._steps + 1, self._seconds + now - self._last
+        self._last, self._compiled = now, False
+        self._loss = measured.loss if self._loss is None else KEPT * self._loss + (1 - KEPT) * measured.loss
         if now - self._drawn >= REFRESH:
             self._draw(f"{_bar(step, steps)} step {step} of {steps}  {self._state(steps - step)}")
 
@@ -74,10 +82,9 @@ class Display:
         step = int(row["step"])
         width = len(str(steps))
         self.say(
-            f"step {step:>{width}} of {steps}  loss {row['loss'] if self._loss is None else self._loss:.3f}  "
+            f"step {step:>{width}} of {steps}  loss {row['loss']:.3f}  "
             f"validation loss {row['val_loss']:.3f}  mIoU {row['miou']:.3f}  {self._left(steps - step)}"
         )
-        self._last = time.perf_counter()  # the evaluation is not part of the next step's time
 
     def clear(self) -> None:
         """Take the moving line away."""
@@ -96,7 +103,7 @@ class Display:
         return f"loss {self._loss:.3f}  {miou}{self._left(steps_left)}"
 
     def _left(self, steps_left: int) -> str:
-        return "" if self._pace is None else f"{clock(steps_left * self._pace)} left"
+        return f"{clock(steps_left * self._seconds / self._steps)} left" if self._steps else ""
 
 
 def clock(seconds: float) -> str:
@@ -108,10 +115,6 @@ def clock(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
-
-
-def _mean(before: float | None, value: float) -> float:
-    return value if before is None else FORGET * before + (1 - FORGET) * value
 
 
 def _bar(done: int, all_: int) -> str:

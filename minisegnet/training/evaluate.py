@@ -61,8 +61,10 @@ def evaluate(
         targets = np.stack([labels_of(sample) for sample in samples])  # (N, H, W)
         for target, predicted in zip(targets, predictor.labels(scores), strict=True):
             evaluation.add(target, predicted)
-        if loss_of is not None:
-            total += loss_of(ops.to_backend(scores), ops.to_backend(targets)).item() * len(samples)
+        if loss_of is not None:  # picture by picture, so that it doesn't depend on which came together
+            for i in range(len(samples)):
+                one = loss_of(ops.to_backend(scores[i : i + 1]), ops.to_backend(targets[i : i + 1]))
+                total += one.item()
     return Evaluated(evaluation, total / max(len(dataset), 1) if loss_of is not None else float("nan"))
 
 

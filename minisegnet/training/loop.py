@@ -4,8 +4,10 @@ A step: scores, loss, gradients, update. The loop: steps, now and then an evalua
 """
 
 import math
+from collections import deque
 from contextlib import closing
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 from minisegnet import nn, ops
@@ -56,6 +58,7 @@ def train(session: Session, run: Path, display: Display, stop: StopRequest) -> s
     """
     settings, progress, history = session.settings, session.progress, History(run)
     history.rewind(progress.step)  # rows that were written after the checkpoint come again
+    losses = deque([row["loss"] for row in history.read_steps()], maxlen=settings.evaluate_every)
     save(session, history, run / LAST)  # so that there is something to go on from, from the first step on
     if out_of_patience(session):
         return "no progress"
@@ -67,13 +70,15 @@ def train(session: Session, run: Path, display: Display, stop: StopRequest) -> s
                 save(session, history, run / LAST)  # as it was before this step
                 raise
             history.step(progress.step, *measured)
+            losses.append(measured.loss)
             display.step(progress.step, session.steps, measured)
             if due(session, settings.evaluate_every):
-                row = evaluation_row(session, measured)
+                row = evaluation_row(session, fmean(losses))
                 history.evaluation(row)
                 display.evaluated(row, session.steps)
                 if improved(session, float(row["miou"])):
                     save(session, history, run / BEST)
+            # What ends a training between two evaluations or saves: it is saved, and can go on from here.
             ends = out_of_patience(session) or stop.requested
             if ends or due(session, settings.save_every):
                 save(session, history, run / LAST)
@@ -86,9 +91,8 @@ def train_step(session: Session, batch: Batch) -> Measured:
     """Make one step: scores, loss, gradients, update. Nothing is changed where the result isn't finite."""
     model, optimizer, progress = session.model, session.optimizer, session.progress
     images, labels = ops.to_backend(batch.images), ops.to_backend(batch.labels)
-    buffers = [
-        (buffer, buffer.data) for _, buffer in model.named_buffers()
-    ]  # a step replaces them, it doesn't write
+    # A step puts new arrays into the buffers and leaves the old ones as they are.
+    buffers = [(buffer, buffer.data) for _, buffer in model.named_buffers()]
     model.train()
     nn.set_step(model, progress.step)  # dropout's random bits depend on nothing else
     optimizer.lr = session.schedule(progress.step)
@@ -125,8 +129,8 @@ def due(session: Session, every: int | None) -> bool:
     return step == session.steps or (every is not None and step % every == 0)
 
 
-def evaluation_row(session: Session, measured: Measured) -> dict[str, float]:
-    """Evaluate on the validation pictures, as one row of the table of metrics."""
+def evaluation_row(session: Session, loss: float) -> dict[str, float]:
+    """Evaluate on the validation pictures; return a row for the table, with the mean training loss of late."""
     progress = session.progress
     evaluated = evaluate(
         session.predictor, session.validation_set, loss_of=session.loss_of, batch=session.settings.batch
@@ -135,7 +139,7 @@ def evaluation_row(session: Session, measured: Measured) -> dict[str, float]:
     return {
         "step": progress.step,
         "epoch": round(progress.step * session.settings.batch / len(session.training_set), 3),
-        "loss": measured.loss,
+        "loss": loss,
         "val_loss": evaluated.loss,
         "miou": report.miou,
         "pixel_accuracy": report.pixel_accuracy,
@@ -150,7 +154,8 @@ def evaluation_row(session: Session, measured: Measured) -> dict[str, float]:
 def improved(session: Session, miou: float) -> bool:
     """Note the result of an evaluation; say whether it is the best so far. NaN never is, except as the first."""
     progress = session.progress
-    if progress.best_miou is None or miou > progress.best_miou:
+    best = -math.inf if progress.best_miou is None else progress.best_miou
+    if progress.best_step == 0 or miou > best:
         progress.best_miou = miou if math.isfinite(miou) else None
         progress.best_step, progress.evaluations_since_best = progress.step, 0
         return True

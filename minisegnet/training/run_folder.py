@@ -85,6 +85,9 @@ def checkpoint_of(run: Path | str) -> Path:
         inside = _runs_in(run)
         hint = f"choose a run in it: {_listed(inside)}" if inside else "train first, or choose another folder"
         raise CheckpointError(f"{run} has no checkpoint ({BEST} or {LAST}); {hint}")
+    elsewhere = Path("runs", run)
+    if any((elsewhere / name).is_file() for name in (BEST, LAST)):
+        raise CheckpointError(f"{run}: there is no such run or checkpoint; did you mean {elsewhere}?")
     beside = _runs_in(run.parent)
     near = get_close_matches(run.name, beside, n=1)
     if near:

@@ -7,24 +7,24 @@ that ``restore`` brings back goes on bit for bit where the saved one stopped.
 import dataclasses
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from minisegnet import __version__, losses, models, ops, optim
 from minisegnet.arrays import Array
 from minisegnet.data import augment
+from minisegnet.data.cache import Cached
 from minisegnet.data.loader import Loader, steps_of
 from minisegnet.data.sample import Dataset
-from minisegnet.data.sources import open_dataset
+from minisegnet.data.sources import full_name, open_dataset
 from minisegnet.data.statistics import Normalisation, class_weights, measure_normalisation
-from minisegnet.data.synthetic import KINDS
-from minisegnet.predictor import Predictor
+from minisegnet.ops.dispatch import selected_backend
+from minisegnet.predictor import SMALLEST, Predictor, normalisation_of
 from minisegnet.sizes import Pair
 from minisegnet.training.settings import EPOCHS, RATES, Settings
 
-LARGEST_WHOLE = (256, 256)  # from larger pictures pieces are cut, unless the settings say otherwise
+LARGEST_WHOLE = 128  # pixels a side: from larger pictures pieces are cut, unless the settings say otherwise
 EVALUATIONS = 20  # at most so many, where nothing says how often
 
 
@@ -45,18 +45,14 @@ class Session:
     ----------
     settings
         What to train. The fields that are None are chosen here; ``self.settings`` has none left that matter.
-    facts
-        Those of a checkpoint that is about to be restored. What was measured from the data then (the normalisation)
-        is taken from there, so that the run goes on even if the folder has changed since.
+    normalisation
+        That of a run that goes on; None: it is measured on the training pictures.
     """
 
-    def __init__(self, settings: Settings, facts: Mapping[str, Any] | None = None) -> None:
-        self.training_set, self.validation_set = (open_split(settings, split) for split in ("train", "val"))
-        self.normalisation = (
-            Normalisation(*(tuple(facts["normalisation"][key]) for key in ("mean", "std")))
-            if facts
-            else measure_normalisation(self.training_set)
-        )
+    def __init__(self, settings: Settings, normalisation: Normalisation | None = None) -> None:
+        self.training_set = open_split(settings, "train")
+        self.validation_set = Cached(open_split(settings, "val"))  # each evaluation wants all of them
+        self.normalisation = normalisation or measure_normalisation(self.training_set)
         self.model_told: dict[str, Any] = {
             "name": settings.model,
             "in_channels": self.training_set.channels,
@@ -92,6 +88,11 @@ class Session:
         assert self.settings.steps is not None
         return self.settings.steps
 
+    @property
+    def pictures(self) -> list[int]:
+        """How many pictures there are for training and for validation."""
+        return [len(self.training_set), len(self.validation_set)]
+
     # Saving and loading
 
     def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -108,9 +109,19 @@ class Session:
             "normalisation": {"mean": list(self.normalisation.mean), "std": list(self.normalisation.std)},
             "optimizer": {name: v for name, v in optimizer.items() if _is_number(v)},
             "settings": self.settings.as_dict(),
+            "pictures": self.pictures,
             **dataclasses.asdict(self.progress),
         }
         return arrays, facts
+
+    @classmethod
+    def of_checkpoint(
+        cls, arrays: Mapping[str, Array], facts: Mapping[str, Any], settings: Settings | None = None
+    ) -> Self:
+        """Set up the training that a checkpoint holds, where it was; with other settings if some are given."""
+        session = cls(settings or Settings.of(facts["settings"]), normalisation_of(facts))
+        session.restore(arrays, facts)
+        return session
 
     def restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
         """Go back to where ``state()`` was called."""
@@ -139,31 +150,48 @@ def open_split(settings: Settings, split: str) -> Dataset:
 
 def resolve(settings: Settings, dataset: Dataset, model: Any) -> Settings:
     """Choose what the settings leave open."""
+    if settings.seconds is not None:
+        raise ValueError("a time must become a number of steps first; training.start does it, by measuring")
     steps = settings.steps
-    per_epoch = steps_of(1, len(dataset), settings.batch)
     if steps is None:
         epochs = EPOCHS if settings.epochs is None else settings.epochs
         steps = max(steps_of(epochs, len(dataset), settings.batch), 1)
-    evaluate_every = settings.evaluate_every or min(max(per_epoch, math.ceil(steps / EVALUATIONS)), steps)
+    evaluate_every = settings.evaluate_every or steps_between_evaluations(steps, len(dataset), settings.batch)
     return settings.with_changes(
-        # A folder by its full name, so that the run can be resumed from elsewhere.
-        data=settings.data if settings.data in KINDS else str(Path(settings.data).resolve()),
+        data=full_name(settings.data),
         steps=steps,
         epochs=None,
-        seconds=None,
         lr=RATES[settings.optimizer] if settings.lr is None else settings.lr,
         crop=_crop(settings, dataset, model),
         evaluate_every=evaluate_every,
         save_every=settings.save_every or evaluate_every,
+        backend=settings.backend or _backend_in_use(),
     )
+
+
+def steps_between_evaluations(steps: int, count: int, batch: int) -> int:
+    """Choose how often to evaluate: once an epoch, but not more often than it can be looked at."""
+    return min(max(steps_of(1, count, batch), math.ceil(steps / EVALUATIONS)), steps)
+
+
+def _backend_in_use() -> str | None:
+    """Name the backend in use; None for a module of somebody's own kernels, which has no name to go by."""
+    backend = selected_backend()
+    return backend if isinstance(backend, str) else None
 
 
 def _crop(settings: Settings, dataset: Dataset, model: Any) -> Pair | None:
     """Size that the model is fed with; None: whole pictures, which are all of one size."""
-    common = dataset.common_size()
-    size = settings.crop or common or LARGEST_WHOLE
-    if settings.crop is None:
-        size = min(size[0], LARGEST_WHOLE[0]), min(size[1], LARGEST_WHOLE[1])
+    sizes = dataset.sizes()
+    if settings.crop is not None:
+        size = settings.crop
+    else:
+        size = (
+            min(LARGEST_WHOLE, min(H for H, _ in sizes)),
+            min(LARGEST_WHOLE, min(W for _, W in sizes)),
+        )
+        if len(sizes) > 1:  # one tiny picture shall not make all crops tiny; it is mirrored outwards
+            size = max(size[0], SMALLEST), max(size[1], SMALLEST)
         if hasattr(model, "input_size_for"):  # with the margin that valid convolutions take away
             size = model.input_size_for(size)
     try:
@@ -175,7 +203,7 @@ def _crop(settings: Settings, dataset: Dataset, model: Any) -> Pair | None:
             f"{settings.model} gives {result} labels for a picture of {size}, not one for each pixel, and can't be "
             "trained here; see its page in the documentation"
         )
-    return None if size == common else size
+    return None if sizes == {size} else size
 
 
 def _model(told: dict[str, Any], seed: int) -> Any:

@@ -14,6 +14,17 @@ WEIGHTS = ("median-frequency", "inverse")
 RATES = {"adam": 3e-3, "adamw": 3e-3, "sgd": 0.05}  # learning rates that small models take well
 EPOCHS = 20  # where nothing says how long
 
+# What isn't the models' own, and what to do instead.
+RESERVED = {
+    "width": "it is a setting of its own: width",
+    "depth": "it is a setting of its own: depth",
+    "seed": "it is a setting of its own: seed",
+    "in_channels": "the data decides on it",
+    "classes": "the data decides on it",
+    "dtype": "trainings are in float32",
+    "initialise": "a model that is trained needs its first weights",
+}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -49,6 +60,8 @@ class Settings:
         the pictures is kept for validation.
     threads
         Python threads that prepare batches. They change the speed only.
+    backend
+        Which kernels: ``"numba"``, ``"numpy"`` …; None: those in use. Each has its own rounding.
 
     Examples
     --------
@@ -83,6 +96,7 @@ class Settings:
     size: tuple[int, int] | None = None
     holdout: float = 0.2
     threads: int = 2
+    backend: str | None = None
 
     def __post_init__(self) -> None:
         for name, kind in KINDS.items():
@@ -93,6 +107,11 @@ class Settings:
             _one_of("weights", self.weights, WEIGHTS)
         if not 0 < self.holdout < 1:
             raise ValueError(f"holdout is {self.holdout}; expected a share between 0 and 1, such as 0.2")
+        if self.seed >= 2**64:
+            raise ValueError(f"seed is {self.seed}; expected a whole number below 2**64")
+        for name, instead in RESERVED.items():
+            if name in self.options:
+                raise ValueError(f"options has {name!r}; {instead}")
         told = [name for name in ("steps", "epochs", "seconds") if getattr(self, name) is not None]
         if len(told) > 1:
             raise ValueError(f"{' and '.join(told)} were given; expected one of steps, epochs, time")
@@ -151,6 +170,7 @@ KINDS: dict[str, tuple[str, float | None]] = {
     "size": ("pair?", 1),
     "holdout": ("number", 0),
     "threads": ("whole", 0),
+    "backend": ("text?", None),
 }
 
 
@@ -162,7 +182,7 @@ def _checked(name: str, value: Any, kind: tuple[str, float | None]) -> Any:
     if sort == "text" and isinstance(value, str):
         return value
     if sort == "table" and isinstance(value, dict):
-        return dict(value)
+        return {str(key): None if v == "none" else v for key, v in value.items()}  # TOML has no word for None
     if sort == "whole" and _is_whole(value) and value >= least:
         return int(value)
     if sort == "number" and _is_number(value) and (value > least or (name == "clip" and value == 0)):
@@ -214,7 +234,7 @@ def read_toml(path: Path | str) -> dict[str, Any]:
 
 
 def as_toml(values: dict[str, Any]) -> str:
-    """Write a flat dictionary (tables may be one deep) as TOML.
+    """Write a flat dictionary (tables may be one deep) as TOML; None becomes ``"none"``.
 
     >>> print(as_toml({"data": "shapes", "lr": 0.003, "size": [96, 96], "options": {"norm": "batch"}}), end="")
     data = "shapes"
@@ -236,6 +256,8 @@ def _key(name: str) -> str:
 
 
 def _value(value: Any) -> str:
+    if value is None:
+        return _text("none")
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -1,7 +1,9 @@
 """Stop on Ctrl-C or SIGTERM, but only between two steps."""
 
+import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -38,3 +40,6 @@ class StopRequest:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+        # Not print: a signal may come in the middle of another print, and that can't be entered twice.
+        with suppress(OSError):
+            os.write(2, b"\nstopping after this step; once more stops at once\n")

@@ -12,10 +12,12 @@ from minisegnet.viz.confusion import confusion
 from minisegnet.viz.curves import curves
 from minisegnet.viz.features import feature_maps
 from minisegnet.viz.legend import legend, overlay_with_legend
+from minisegnet.viz.lesson import Lesson
 from minisegnet.viz.overlay import error_map, overlay
 from minisegnet.viz.save import save
 
 __all__ = [
+    "Lesson",
     "colourise",
     "comparison",
     "confusion",

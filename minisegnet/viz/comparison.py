@@ -10,6 +10,7 @@ from minisegnet.arrays import Array
 from minisegnet.metrics import Report, confusion_matrix
 from minisegnet.ops import checks
 from minisegnet.viz.colours import IGNORED, Palette, as_palette, class_list, colourise, label_map, to_rgb
+from minisegnet.viz.fonts import readable_names
 from minisegnet.viz.legend import draw_legend, entries_of, legend_height
 from minisegnet.viz.overlay import WRONG, error_map
 from minisegnet.viz.page import (
@@ -40,9 +41,12 @@ def comparison(
 ) -> Figure:
     """Draw a row for each picture: the image, the truth, the prediction, and where they differ.
 
-    Under the mistakes stand the mean IoU of that picture alone, over the classes that are in it, and the share of
-    wrong pixels. The legend shows the classes that are in some row. Where the truth is ignored, truth and mistakes
-    are white.
+    Under each row stand the share of its pixels that are wrong, and the mean IoU of that picture alone, over the
+    classes that its truth holds. A class that was only predicted has no say in that mean: its IoU would be 0 for a
+    single stray pixel, and the mean of a good picture would fall far. Its pixels are missing from the classes that
+    they belong to, and count as wrong.
+
+    The legend shows the classes that are in some row. Where the truth is ignored, truth and mistakes are white.
 
     Parameters
     ----------
@@ -61,11 +65,12 @@ def comparison(
     >>> rows = [(np.ones((2, 2)), labels, labels.T)]
     >>> figure = comparison(rows, ["ground", "cell"], [(200, 200, 200), (230, 159, 0)])
     >>> [text.get_text() for text in figure.texts]
-    ['image', 'truth', 'prediction', 'errors', 'mIoU 0.333, 50.0 % wrong', 'ground', 'cell', 'wrong']
+    ['image', 'truth', 'prediction', 'errors', "50.0 % wrong, mIoU of the truth's classes 0.333", 'ground', 'cell',
+     'wrong']
     """
     op = "comparison"
     colours = as_palette(palette, op)
-    names = class_list(class_names, len(colours), op)
+    names = readable_names(class_list(class_names, len(colours), op))
     rows = _checked(rows, len(colours), ignore_index, op)
     if titles is not None and len(titles) != len(rows):
         raise ValueError(f"{op}: titles has {len(titles)} texts for {len(rows)} rows; expected one for each")
@@ -122,7 +127,8 @@ def _score(row: tuple[Array, Array, Array], C: int, ignore_index: int | None) ->
     report = Report.of(confusion_matrix(row[1], row[2], C, ignore_index=ignore_index))
     if not report.support.sum():
         return "no pixel counts"
-    return f"mIoU {report.miou:.3f}, {100 * (1 - report.pixel_accuracy):.1f} % wrong"
+    miou = report.iou[report.support > 0].mean()
+    return f"{100 * (1 - report.pixel_accuracy):.1f} % wrong, mIoU of the truth's classes {miou:.3f}"
 
 
 def _entries(

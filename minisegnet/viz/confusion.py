@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from minisegnet.arrays import Array
 from minisegnet.metrics import Report
 from minisegnet.viz.colours import class_list
+from minisegnet.viz.fonts import readable_names
 from minisegnet.viz.page import (
     BLUE,
     INK,
@@ -52,7 +53,7 @@ def confusion(confusion_matrix: Array, class_names: Sequence[str] | None = None)
     report = Report.of(confusion_matrix)
     C = len(report.support)
     names = class_list(report.class_names if class_names is None else class_names, C, "confusion")
-    names = tuple(shorten(name, 20) for name in names)
+    names = tuple(shorten(name, 20) for name in readable_names(names))
     cell = 52 if C <= 8 else 40 if C <= 14 else 27
     longest = max(text_width(name) for name in names)
     upright = longest < cell - 4  # column names that fit stand level; others lean

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from minisegnet.arrays import Array
 from minisegnet.data.palettes import default_palette
 from minisegnet.viz.colours import Palette, as_palette
+from minisegnet.viz.fonts import readable_names
 from minisegnet.viz.page import (
     BLUE,
     INK,
@@ -39,6 +40,7 @@ LABEL = 13.5  # height of a class's label
 FAINT, GREY = "#bcd9ec", "#8c8c8c"
 MOST_POINTS = 1500  # of a thin line: more than that are pixels on top of each other
 MEDIANS = 300  # places at which the running median is drawn
+FAR = 4  # a loss above so many times what three quarters of all stay below leaves the panel
 
 
 def curves(steps: Sequence[Row], evaluations: Sequence[Row], *, palette: Palette | None = None) -> Figure:
@@ -59,7 +61,9 @@ def curves(steps: Sequence[Row], evaluations: Sequence[Row], *, palette: Palette
 
     Notes
     -----
-    Missing values, None and nan leave gaps.
+    Missing values, None and nan leave gaps. A few losses that lie far above all others (the first validation with
+    batch normalisation is often such a one) would press the rest together: the panel ends below them, and a triangle
+    at its upper edge says how high the highest of each line is.
 
     Examples
     --------
@@ -69,7 +73,7 @@ def curves(steps: Sequence[Row], evaluations: Sequence[Row], *, palette: Palette
     ['Loss', 'Mean IoU: best 0.500 at step 2', 'mean  0.500', 'cell  0.500']
     """
     classes = list(dict.fromkeys(key for row in evaluations for key in row if key.startswith("iou_")))
-    names = [shorten(key.removeprefix("iou_"), 20) for key in classes]
+    names = [shorten(name, 20) for name in readable_names([key.removeprefix("iou_") for key in classes])]
     colours = _line_colours(palette, len(classes))
     panel = max(250.0, (len(classes) + 1) * LABEL)
     longest = max(text_width(f"{name}  0.000", SMALL) for name in ["mean", *names])
@@ -113,7 +117,9 @@ def _draw_losses(axes: Axes, steps: Sequence[Row], evaluations: Sequence[Row]) -
     if not axes.lines:
         _say(axes, "no step yet" if not len(loss) else "no loss is a number")
         return
-    axes.set_ylim(*_loss_range(loss, np.concatenate([middle, validation])))
+    low, high = _loss_range(loss, middle, validation)
+    axes.set_ylim(low, high)
+    _mark_higher(axes, [(x, loss, BLUE), (_column(evaluations, "step"), validation, VERMILION)], high)
     options = {"framealpha": 0.8, "edgecolor": "none", "labelcolor": INK, "handlelength": 1.6}
     # Losses fall, so the corner is free, unless there are but a few points.
     axes.legend(loc="best" if len(loss) <= 25 else "upper right", fontsize=SMALL, **options)
@@ -148,12 +154,50 @@ def _tidy(axes: Axes, last: float) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
 
 
-def _loss_range(loss: Array, lines: Array) -> tuple[float, float]:
-    """From 0 to what the thick lines need; single bad batches may leave the panel."""
-    lines, loss = lines[np.isfinite(lines)], loss[np.isfinite(loss)]
-    usual = np.percentile(loss, 99) if loss.size else -math.inf
-    high, low = float(max(lines.max(), usual)), min(0.0, float(lines.min()))
+def _loss_range(loss: Array, middle: Array, validation: Array) -> tuple[float, float]:
+    """From 0 to what the thick lines need, without what lies far above the rest.
+
+    Single bad batches may leave the panel, too: of the training loss, 99 of 100 steps are to be seen.
+
+    >>> low, high = _loss_range(np.ones(9), np.ones(9), np.array([1583.9, 2.0, 1.5, 1.0]))
+    >>> round(low, 2), round(high, 2)
+    (0.0, 2.1)
+    """
+    loss, middle, validation = (values[np.isfinite(values)] for values in (loss, middle, validation))
+    lines = np.concatenate([middle, validation])
+    low = min(0.0, float(lines.min()))
+    groups = [values for values in (loss, validation) if values.size]
+    # "lower": of two values the smaller. An average with the one that is far off would be far off as well.
+    usual = max(float(np.percentile(values, 75, method="lower")) for values in groups if _tells(values, loss))
+    most = low + FAR * (usual - low)
+    if most <= low:
+        most = math.inf
+    tops = [*lines[lines <= most].tolist(), *([min(most, float(np.percentile(loss, 99)))] if loss.size else [])]
+    high = max(tops)
     return low * 1.05, (high if high > low else low + 1) * 1.05
+
+
+def _tells(values: Array, loss: Array) -> bool:
+    """Say whether these show what is usual: a single value doesn't, where there are others."""
+    return len(values) > 1 or len(loss) <= 1
+
+
+def _mark_higher(axes: Axes, lines: Sequence[tuple[Array, Array, str]], high: float) -> None:
+    """Put triangles at the upper edge where a line leaves the panel, and write its highest value above."""
+    found = []  # step, value, colour
+    for x, y, colour in lines:
+        higher = np.flatnonzero(np.isfinite(y) & (y > high))
+        if higher.size:
+            k = int(higher[np.argmax(y[higher])])
+            found.append((float(x[k]), float(y[k]), colour))
+    edge = axes.get_xaxis_transform()  # x as the lines', y from 0 to 1
+    width = axes.get_xlim()[1]
+    places = spread([x for x, _, _ in found], 0.14 * width, 0.04 * width, 0.96 * width)
+    for (x, y, colour), place in zip(found, places, strict=True):
+        axes.plot([x], [0.988], "^", transform=edge, color=colour, markersize=4.5, clip_on=False, zorder=5)
+        axes.text(
+            place, 1.012, f"{y:,.4g}", transform=edge, ha="center", va="bottom", fontsize=SMALL, color=colour
+        )
 
 
 def _say(axes: Axes, text: str) -> None:

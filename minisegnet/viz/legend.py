@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from minisegnet.arrays import Array
 from minisegnet.viz.colours import IGNORED, Palette, as_palette, class_list, label_map
+from minisegnet.viz.fonts import readable_names
 from minisegnet.viz.overlay import overlay
 from minisegnet.viz.page import (
     LINES,
@@ -37,7 +38,7 @@ def legend(class_names: Sequence[str], palette: Palette, *, width: float = 640) 
     ['ground', 'cell']
     """
     colours = as_palette(palette, "legend")
-    names = class_list(class_names, len(colours), "legend")
+    names = readable_names(class_list(class_names, len(colours), "legend"))
     entries = entries_of(names, colours, range(len(names)))
     figure = page(width, legend_height(entries, width - 16) + 12)
     draw_legend(figure, entries, 8, 6, width - 16)
@@ -68,7 +69,7 @@ def overlay_with_legend(
     """
     op = "overlay_with_legend"
     colours = as_palette(palette, op)
-    names = class_list(class_names, len(colours), op)
+    names = readable_names(class_list(class_names, len(colours), op))
     picture = overlay(image, labels, palette, alpha=alpha, outline=outline, ignore_index=ignore_index)
     labels, counts = label_map(labels, len(colours), ignore_index, "labels", op)
     entries = entries_of(names, colours, sorted(set(labels[counts].tolist())))

@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,21 +14,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from minisegnet.arrays import Array
+from minisegnet.viz.fonts import composed, families, readable
 
 DPI = 110
 INK, QUIET, LINES, PALE = "#222222", "#5f5f5f", "#cfcfcf", "#ececec"
 BLUE, VERMILION = "#0072b2", "#d55e00"  # Okabe and Ito's: told apart with any kind of colour vision
 SMALL, NORMAL, TITLE = 7.0, 8.0, 9.5  # points
-
-# For letters that matplotlib's own font lacks (it has no Korean ones); those that are installed are asked in turn.
-FALLBACKS = (
-    "Noto Sans CJK KR",
-    "Noto Sans KR",
-    "NanumGothic",
-    "Malgun Gothic",
-    "Apple SD Gothic Neo",
-    "UnDotum",
-)
+WIDE = 1.75  # Korean, Chinese and Japanese letters are so many Latin ones wide
 
 
 def page(width: float, height: float) -> Figure:
@@ -95,19 +86,15 @@ def frame(axes: Axes) -> None:
 
 
 def finish(figure: Figure) -> Figure:
-    """Set the fonts, and take every text literally: a dollar sign in a class name is no formula."""
-    families = fonts()
-    for text in figure.findobj(Text):
-        if isinstance(text, Text):
-            text.set_fontfamily(families)
-            text.set_parse_math(False)
+    """Set fonts that have the letters, and take every text literally: a dollar sign in a name is no formula."""
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    written = [text.get_text() for text in texts]
+    for text, before, after in zip(texts, written, readable(written), strict=True):
+        if after != before:
+            text.set_text(after)
+        text.set_fontfamily(families(after))
+        text.set_parse_math(False)
     return figure
-
-
-def fonts() -> list[str]:
-    """Return the fonts to use, the first one first."""
-    installed = set(font_manager.get_font_names())
-    return ["DejaVu Sans", *(name for name in FALLBACKS if name in installed)]
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -115,22 +102,32 @@ def fonts() -> list[str]:
 
 
 def shorten(name: str, most: int = 24) -> str:
-    """Cut a long name in the middle, where names differ least; one line, at most so many letters.
+    """Cut a long name in the middle, where names differ least; one line, at most so many (Latin) letters wide.
 
     >>> shorten("a background that goes on and on", 17)
     'a backgr…n and on'
     """
-    name = " ".join(name.split())
-    if len(name) <= most:
+    name = composed(" ".join(name.split()))
+    if _letters(name) <= most:
         return name
-    head = most // 2
-    return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
+    half = most // 2
+    head, tail = _fitting(name, half), _fitting(name[::-1], most - 1 - half)
+    return f"{name[:head]}…{name[len(name) - tail :]}"
 
 
 def text_width(text: str, size: float = NORMAL) -> float:
     """Estimate how many pixels wide a text is: letters differ, so it is rather too wide."""
-    letters = sum(1.75 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
-    return letters * size * 0.62 * DPI / 72
+    return _letters(text) * size * 0.62 * DPI / 72
+
+
+def _letters(text: str) -> float:
+    """Count letters, wide ones as more than one."""
+    return sum(WIDE if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def _fitting(text: str, most: float) -> int:
+    """Return how many letters, from the first on, are at most so wide."""
+    return next((k for k in range(len(text)) if _letters(text[: k + 1]) > most), len(text))
 
 
 def hex_colour(colour: Sequence[int]) -> str:

@@ -36,9 +36,8 @@ def png(picture: Any) -> bytes:
     """Return the bytes of the PNG file."""
     buffer = io.BytesIO()
     if isinstance(picture, Figure):
-        canvas: Any = FigureCanvasAgg(
-            picture
-        )  # not savefig: it asks for the user's settings of size and frame
+        # Not savefig: it asks for the user's settings of size and frame.
+        canvas: Any = FigureCanvasAgg(picture)
         canvas.print_png(buffer, metadata={"Software": None})
         return buffer.getvalue()
     if not isinstance(picture, np.ndarray):

@@ -88,9 +88,9 @@ class Synthetic(Dataset):
         sample = self._draw(self.size, key, **self.options)
         return sample._replace(name=f"{self.kind}-{self.split}-{number:05d}")
 
-    def common_size(self) -> Pair:
-        """Return (H, W) of all pictures."""
-        return self.size
+    def sizes(self) -> set[Pair]:
+        """Return the one size (H, W) of all pictures."""
+        return {self.size}
 
     def __repr__(self) -> str:
         told = "".join(f", {name}={value!r}" for name, value in self.options.items())

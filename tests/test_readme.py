@@ -52,6 +52,8 @@ def test_no_module_reads_pickles() -> None:
     found = [
         path.relative_to(ROOT)
         for path in (ROOT / "minisegnet").rglob("*.py")
-        if re.search(r"import pickle|from pickle|pickle\.load|allow_pickle=True", path.read_text(encoding="utf-8"))
+        if re.search(
+            r"import pickle|from pickle|pickle\.load|allow_pickle=True", path.read_text(encoding="utf-8")
+        )
     ]
     assert found == []

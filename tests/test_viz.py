@@ -10,16 +10,20 @@ import warnings
 import matplotlib
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from PIL import Image
 
 from minisegnet import viz
+from minisegnet.viz import fonts
 from minisegnet.viz.colours import IGNORED
 from minisegnet.viz.curves import running_median, spread
 from minisegnet.viz.overlay import RIGHT, WRONG
-from minisegnet.viz.page import shorten
+from minisegnet.viz.page import shorten, text_width
 from minisegnet.viz.save import png
 
 PALETTE = ((10, 20, 30), (200, 100, 0), (0, 100, 200))
@@ -282,7 +286,7 @@ def test_comparison_has_four_pictures_a_row():
     assert len(figure.axes) == 12
     found = texts(figure)
     assert found[:4] == ["image", "truth", "prediction", "errors"]
-    assert found.count("mIoU 0.444, 33.3 % wrong") == 3  # (1 + 1/3 + 0) / 3
+    assert found.count("33.3 % wrong, mIoU of the truth's classes 0.444") == 3  # (1 + 1/3 + 0) / 3
     assert found[-4:] == ["ground", "cell", shorten(NAMES[2]), "wrong"]
     assert {"first", "second", "third"} <= set(found)
 
@@ -298,9 +302,18 @@ def test_comparison_shows_pixels_as_squares():
 def test_comparison_of_ignored_pixels():
     truth = np.where(LABELS == 2, 255, LABELS)
     figure = viz.comparison([(np.ones((2, 3)), truth, LABELS)], NAMES, PALETTE, ignore_index=255)
-    assert texts(figure)[4:] == ["mIoU 1.000, 0.0 % wrong", *map(shorten, NAMES), "wrong", "ignored"]
+    caption = "0.0 % wrong, mIoU of the truth's classes 1.000"
+    assert texts(figure)[4:] == [caption, *map(shorten, NAMES), "wrong", "ignored"]
     figure = viz.comparison([(np.ones((2, 3)), LABELS * 0 + 255, LABELS)], NAMES, PALETTE, ignore_index=255)
     assert texts(figure)[4] == "no pixel counts"
+
+
+def test_a_stray_pixel_of_an_absent_class_does_not_ruin_the_score():
+    truth = np.zeros((10, 10), int)
+    stray = truth.copy()
+    stray[4, 4] = 2
+    figure = viz.comparison([(np.ones((10, 10)), truth, stray)], NAMES, PALETTE)
+    assert texts(figure)[4] == "1.0 % wrong, mIoU of the truth's classes 0.990"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 400), (400, 3), (700, 500)])
@@ -395,6 +408,61 @@ def test_curves_with_missing_values():
     pixels(viz.curves(steps, evaluations))
 
 
+def above(figure: Figure) -> list[tuple[str, float]]:
+    """What is written above the panel of losses, with the steps of the triangles."""
+    losses = figure.axes[0]
+    triangles = [line.get_xdata()[0] for line in losses.lines if line.get_marker() == "^"]
+    return list(zip([text.get_text() for text in losses.texts], triangles, strict=True))
+
+
+@pytest.mark.parametrize("evaluations", [1, 2, 3, 10])
+def test_a_validation_loss_far_above_the_others(evaluations):
+    steps, found = history(40, evaluations)
+    highest = viz.curves(steps, found[1:]).axes[0].get_ylim()[1]
+    found[0]["val_loss"] = 1583.875
+    figure = viz.curves(steps, found)
+    assert figure.axes[0].get_ylim()[1] == highest < 3
+    assert above(figure) == [("1,584", 1)]
+    legend = figure.axes[0].get_legend()
+    assert len(legend.get_texts()) == 3
+    pixels(figure)
+
+
+def test_losses_that_fall_far_are_all_seen():
+    steps, found = history(0, 20)
+    for k, row in enumerate(found):
+        row["val_loss"] = 10 * 0.8**k
+    figure = viz.curves(steps, found)
+    assert figure.axes[0].get_ylim()[1] == pytest.approx(10.5) and not above(figure)
+    steps = [{"step": k + 1, "loss": 0.05 + 2 * 0.9**k} for k in range(400)]  # p90 is 0.08
+    figure = viz.curves(steps, found)
+    assert figure.axes[0].get_ylim()[1] == pytest.approx(10.5) and not above(figure)
+    assert 1.5 < viz.curves(steps, []).axes[0].get_ylim()[1] < 3
+    steps[0]["loss"] = 800.0
+    assert viz.curves(steps, []).axes[0].get_ylim()[1] < 3
+    assert above(viz.curves(steps, [])) == [("800", 1)]
+
+
+def test_losses_of_zero_leave_room():
+    steps, found = history(0, 20)
+    for k, row in enumerate(found):
+        row["val_loss"] = 0.0 if k else 5.0
+    assert viz.curves(steps, found).axes[0].get_ylim()[1] == pytest.approx(5.25)
+
+
+def test_neighbours_far_above_are_written_side_by_side():
+    steps, found = history(200, 10)
+    steps[0]["loss"], found[1]["val_loss"], found[0]["val_loss"] = 12345.6, 500.0, 1583.875
+    figure = viz.curves(steps, found)
+    assert above(figure) == [("1.235e+04", 1), ("1,584", 1)]
+    figure.dpi = 110
+    png(figure)
+    first, second = (text.get_window_extent() for text in figure.axes[0].texts)
+    title = figure.texts[0].get_window_extent()
+    assert first.x1 < second.x0 and first.x0 > 0
+    assert title.y0 >= first.y1 - 2
+
+
 def test_thirty_labels_do_not_touch():
     figure = viz.curves(*history(100, 8, classes=30))
     figure.dpi = 110
@@ -445,7 +513,114 @@ def test_names_are_taken_literally():
     png(viz.confusion(np.eye(2, dtype=int), ["$\\bad{", "%"]))
 
 
+# ---------------------------------------------------------------------------------------------------------
+# Letters that matplotlib's own font lacks
+
+KOREAN = ("하늘", "tree", "도로")
+
+
+@pytest.fixture
+def only_first(monkeypatch):
+    """A machine without fonts but matplotlib's own, where nothing has been said yet."""
+    found = [font for font in font_manager.fontManager.ttflist if font.name == fonts.FIRST]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", found)
+    monkeypatch.setattr(fonts, "_told", [])
+    return found
+
+
+def make_font(path, family: str, letters: str, weight: int = 400) -> font_manager.FontEntry:
+    """Write a font in which each of the letters is a black square."""
+    pen = TTGlyphPen(None)
+    pen.moveTo((100, 0))
+    for corner in [(100, 800), (900, 800), (900, 0)]:
+        pen.lineTo(corner)
+    pen.closePath()
+    builder = FontBuilder(1000)
+    builder.setupGlyphOrder([".notdef", "square"])
+    builder.setupCharacterMap({ord(letter): "square" for letter in letters})
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "square": pen.glyph()})
+    builder.setupHorizontalMetrics({".notdef": (1000, 0), "square": (1000, 100)})
+    builder.setupHorizontalHeader(ascent=900, descent=-100)
+    builder.setupNameTable({"familyName": family, "styleName": "Regular"})
+    builder.setupOS2(usWeightClass=weight)
+    builder.setupPost()
+    builder.save(path)
+    return font_manager.FontEntry(
+        fname=str(path), name=family, style="normal", weight=weight, stretch="normal"
+    )
+
+
+def test_letters_are_drawn_with_a_font_that_has_them(only_first, tmp_path):
+    names = (
+        f"{tmp_path.name} {kind}" for kind in ("empty", "sky", "road", "all")
+    )  # matplotlib remembers names
+    kept = [
+        make_font(tmp_path / f"{k}.ttf", name, letters)
+        for k, (name, letters) in enumerate(zip(names, ["가", "하늘", "도로", "도로늘하"], strict=True))
+    ]
+    only_first += kept[:3]
+    assert fonts.missing(KOREAN) == ""
+    figure = viz.legend(KOREAN, PALETTE)
+    assert texts(figure) == [*KOREAN]
+    families = [text.get_fontfamily() for text in figure.texts]
+    assert families == [[fonts.FIRST, kept[1].name], [fonts.FIRST], [fonts.FIRST, kept[2].name]]
+    row = pixels(figure)[6:25, 8 + 12 + 5 :]
+    assert (row[8:12, 3:9] == 0x22).all()  # the first letter is a square of ink
+    assert fonts.families("하늘도로") == [fonts.FIRST, kept[2].name, kept[1].name]  # by name
+    only_first += kept[3:]
+    assert fonts.families("하늘도로") == [fonts.FIRST, kept[3].name]  # one font is better than two
+    assert (
+        texts(viz.legend(["\u1112\u1161\u1102\u1173\u11af"] * 3, PALETTE)) == ["하늘"] * 3
+    )  # a Mac's file name
+
+
+def test_which_font_is_asked_first(only_first, tmp_path):
+    letters = "하늘도로"
+    names = ["A Last Resort", "Any", "B Color Emoji", "Noto Sans CJK KR", "Nanum Gothic", "Unifont"]
+    for k, name in enumerate(names):
+        only_first.append(make_font(tmp_path / f"{k}.ttf", f"{name} {tmp_path.name}", letters))
+    only_first.append(make_font(tmp_path / "light.ttf", f"Noto Sans CJK KR A {tmp_path.name}", letters, 200))
+    (tmp_path / "3.ttf").write_bytes(b"damaged")
+    expected = ["Nanum Gothic", "Unifont", "Any"]
+    for name in expected:
+        (_, found) = fonts.families(letters)
+        assert found == f"{name} {tmp_path.name}"
+        only_first[:] = [font for font in only_first if font.name != found]
+    assert fonts.families(letters) == [fonts.FIRST]
+
+
+def test_without_a_font_classes_have_numbers_and_this_is_said_once(only_first):
+    rows = [(np.ones((2, 3)), LABELS, LABELS)]
+    evaluations = [{"step": 1, "miou": 0.5, "iou_하늘": 0.25, "iou_tree": 0.75}]
+    with pytest.warns(UserWarning, match="install the font Noto Sans CJK") as said:
+        figures = [
+            viz.comparison(rows, KOREAN, PALETTE, titles=["사진 1.png"]),
+            viz.legend(KOREAN, PALETTE),
+            viz.overlay_with_legend(np.ones((2, 3)), LABELS, PALETTE, KOREAN, title="사진 \udcff"),
+            viz.confusion(np.eye(3, dtype=int), KOREAN),
+            viz.curves([], evaluations),
+        ]
+        for figure in figures:
+            png(figure)
+    assert len(said) == 1 and "'늘', '도', '로', '하'" in str(said[0].message)
+    assert texts(figures[0])[-5:] == ["?? 1.png", "class 0", "tree", "class 2", "wrong"]
+    assert texts(figures[1]) == ["class 0", "tree", "class 2"]
+    assert texts(figures[2]) == ["?? ?", "class 0", "tree", "class 2"]
+    assert texts(figures[3]).count("class 2") == 2
+    assert texts(figures[4])[-2:] == ["class 0  0.250", "tree  0.750"]
+
+
+def test_no_font_is_looked_for_without_need(monkeypatch):
+    monkeypatch.setattr(fonts, "_plain", None)
+    names = ["ciel d'été", "Straße", "трава"]
+    assert texts(viz.legend(names, PALETTE)) == names
+    for make in FIGURES.values():
+        make()
+
+
 def test_shorten():
     assert shorten("short") == "short"
     assert len(shorten("x" * 99, 10)) == 10
     assert shorten("beginning-and-end", 9) == "begi…-end"
+    assert shorten("가나다라마바사아자차카타", 11) == "가나…카타"  # wide letters: fewer of them
+    assert all(text_width(shorten("가 a" * 20, most)) <= text_width("x" * most) for most in range(4, 40))

@@ -9,6 +9,7 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from minisegnet import __version__
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The words after the program's name; those of this process unless given.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # this is a program of its own: a warning is for the person, not for a programmer
+        warnings.formatwarning = lambda message, *place, **_: f"minisegnet: warning: {message}\n"
     try:
         parser = _parser(words)
         arguments = parser.parse_args(words)

@@ -36,7 +36,9 @@ ON_RESUME = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("data", nargs="?", metavar="DATA", help="shapes, cells, streets, or a folder (default: shapes)")
+    parser.add_argument(
+        "data", nargs="?", metavar="DATA", help="shapes, cells, streets, or a folder (default: shapes)"
+    )
     parser.add_argument(
         "--resume",
         metavar="RUN",

@@ -24,6 +24,7 @@ class Cached(Dataset):
     --------
     >>> from minisegnet.data.synthetic import Synthetic
     >>> pictures = Cached(Synthetic("shapes", count=3), 10**6)
+    >>> first = pictures[1]
     >>> pictures[1] is pictures[1], len(pictures)
     (True, 3)
     """

@@ -40,7 +40,8 @@ LABEL = 13.5  # height of a class's label
 FAINT, GREY = "#bcd9ec", "#8c8c8c"
 MOST_POINTS = 1500  # of a thin line: more than that are pixels on top of each other
 MEDIANS = 300  # places at which the running median is drawn
-FAR = 4  # a loss above so many times what three quarters of all stay below leaves the panel
+FAR = 3  # a loss above so many times what is usual leaves the panel
+MUCH = 50  # the running median may fall from so many times what 90 % of the training losses don't exceed
 
 
 def curves(steps: Sequence[Row], evaluations: Sequence[Row], *, palette: Palette | None = None) -> Figure:
@@ -117,9 +118,9 @@ def _draw_losses(axes: Axes, steps: Sequence[Row], evaluations: Sequence[Row]) -
     if not axes.lines:
         _say(axes, "no step yet" if not len(loss) else "no loss is a number")
         return
-    low, high = _loss_range(loss, middle, validation)
+    low, high, far = _loss_range(loss, middle, validation)
     axes.set_ylim(low, high)
-    _mark_higher(axes, [(x, loss, BLUE), (_column(evaluations, "step"), validation, VERMILION)], high)
+    _mark_far(axes, [(x, loss, BLUE), (_column(evaluations, "step"), validation, VERMILION)], far)
     options = {"framealpha": 0.8, "edgecolor": "none", "labelcolor": INK, "handlelength": 1.6}
     # Losses fall, so the corner is free, unless there are but a few points.
     axes.legend(loc="best" if len(loss) <= 25 else "upper right", fontsize=SMALL, **options)
@@ -154,50 +155,55 @@ def _tidy(axes: Axes, last: float) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
 
 
-def _loss_range(loss: Array, middle: Array, validation: Array) -> tuple[float, float]:
-    """From 0 to what the thick lines need, without what lies far above the rest.
+def _loss_range(loss: Array, middle: Array, validation: Array) -> tuple[float, float, float]:
+    """From 0 to what the thick lines need, without what is far above the rest; and above what a loss is that.
 
-    Single bad batches may leave the panel, too: of the training loss, 99 of 100 steps are to be seen.
+    Of the training loss, 99 of 100 steps are to be seen: other bad batches may leave the panel.
 
-    >>> low, high = _loss_range(np.ones(9), np.ones(9), np.array([1583.9, 2.0, 1.5, 1.0]))
-    >>> round(low, 2), round(high, 2)
-    (0.0, 2.1)
+    >>> low, high, far = _loss_range(np.ones(9), np.ones(9), np.array([1583.9, 2.0, 1.5, 1.0]))
+    >>> low, high, far
+    (0.0, 2.1, 6.0)
     """
     loss, middle, validation = (values[np.isfinite(values)] for values in (loss, middle, validation))
     lines = np.concatenate([middle, validation])
     low = min(0.0, float(lines.min()))
-    groups = [values for values in (loss, validation) if values.size]
-    # "lower": of two values the smaller. An average with the one that is far off would be far off as well.
-    usual = max(float(np.percentile(values, 75, method="lower")) for values in groups if _tells(values, loss))
-    most = low + FAR * (usual - low)
-    if most <= low:
-        most = math.inf
-    tops = [*lines[lines <= most].tolist(), *([min(most, float(np.percentile(loss, 99)))] if loss.size else [])]
-    high = max(tops)
-    return low * 1.05, (high if high > low else low + 1) * 1.05
+    usual: list[float] = []
+    if loss.size:  # its beginning may be high and short, and is worth seeing
+        sane = MUCH * _most(loss, 90)
+        usual += [min(sane, float(np.percentile(loss, 99))), *middle[middle <= sane].tolist()]
+    if len(validation) > 1 or not loss.size:  # a single value doesn't say what is usual
+        usual.append(_most(validation, 80))
+    far = low + FAR * (max(usual) - low) if max(usual) > low else math.inf
+    top: float = max([*usual, *lines[lines <= far].tolist()])
+    top = (top if top > low else low + 1) * 1.05
+    return low * 1.05, top, max(top, far)
 
 
-def _tells(values: Array, loss: Array) -> bool:
-    """Say whether these show what is usual: a single value doesn't, where there are others."""
-    return len(values) > 1 or len(loss) <= 1
+def _most(values: Array, percent: float) -> float:
+    """Return the value that so many per cent don't exceed, one of these values itself.
+
+    Between the neighbours that an average would be made of may lie the one that is far off.
+    """
+    return float(np.percentile(values, percent, method="lower"))
 
 
-def _mark_higher(axes: Axes, lines: Sequence[tuple[Array, Array, str]], high: float) -> None:
-    """Put triangles at the upper edge where a line leaves the panel, and write its highest value above."""
+def _mark_far(axes: Axes, lines: Sequence[tuple[Array, Array, str]], far: float) -> None:
+    """Put a triangle at the upper edge where a line is highest, if that is far above, with the value."""
     found = []  # step, value, colour
-    for x, y, colour in lines:
-        higher = np.flatnonzero(np.isfinite(y) & (y > high))
+    for steps, values, colour in lines:
+        higher = np.flatnonzero(np.isfinite(values) & (values > far))
         if higher.size:
-            k = int(higher[np.argmax(y[higher])])
-            found.append((float(x[k]), float(y[k]), colour))
+            k = int(higher[np.argmax(values[higher])])
+            found.append((float(steps[k]), float(values[k]), colour))
     edge = axes.get_xaxis_transform()  # x as the lines', y from 0 to 1
+    texts = [f"{y:,.4g}" for _, y, _ in found]
     width = axes.get_xlim()[1]
-    places = spread([x for x, _, _ in found], 0.14 * width, 0.04 * width, 0.96 * width)
-    for (x, y, colour), place in zip(found, places, strict=True):
-        axes.plot([x], [0.988], "^", transform=edge, color=colour, markersize=4.5, clip_on=False, zorder=5)
-        axes.text(
-            place, 1.012, f"{y:,.4g}", transform=edge, ha="center", va="bottom", fontsize=SMALL, color=colour
-        )
+    gap = max([text_width(text, SMALL) for text in texts], default=0) * width / PANEL
+    places = spread([x for x, _, _ in found], gap, 0.04 * width, 0.96 * width)
+    options: dict[str, Any] = {"transform": edge, "clip_on": False, "zorder": 5}
+    for (x, _, colour), text, place in zip(found, texts, places, strict=True):
+        axes.plot([x], [0.988], "^", color=colour, markersize=4.5, **options)
+        axes.text(place, 1.012, text, ha="center", va="bottom", fontsize=SMALL, color=colour, **options)
 
 
 def _say(axes: Axes, text: str) -> None:

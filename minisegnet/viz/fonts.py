@@ -111,7 +111,7 @@ def _further(letters: set[str]) -> list[str]:
     if not letters:
         return []
     partly = []
-    for family in _ranked(tuple(font_manager.get_font_names())):
+    for family in _ranked(tuple(_plain())):
         has = _among(family, letters)
         if has == letters:
             return [family]
@@ -123,6 +123,13 @@ def _further(letters: set[str]) -> list[str]:
             chosen.append(family)
             left -= has
     return chosen
+
+
+def _plain() -> list[str]:
+    """List the installed fonts that have an upright face of normal weight: matplotlib complains about others."""
+    normal = ("normal", "regular", 400)
+    faces = font_manager.fontManager.ttflist
+    return sorted({face.name for face in faces if face.style == "normal" and face.weight in normal})
 
 
 @cache

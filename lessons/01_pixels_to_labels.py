@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from minisegnet import data, ops, viz
 
-lesson = viz.Lesson("01_pixels_to_labels")
+lesson = viz.Lesson("01_pixels_to_labels")  # lesson.show saves its pictures in lessons/output/
 
 # %% [markdown]
 # ## By hand: two cows in 18 pixels
@@ -49,9 +49,9 @@ assert (other_scene // 1000 == semantic).all(), "with the same semantic map"
 # **argmax**: the position, counted from 0, of the largest score.
 #
 # One of our sources (Korean lecture notes, named at the end) has the example below for pixel
-# (1, 1), and calls the numbers probabilities (확률 값). But they add up to 1.67. They are scores,
-# and scores may be any numbers, also negative ones. **Softmax** (소프트맥스) makes probabilities
-# of them: e to the power of each, divided by the sum of all these.
+# (1, 1), and calls the numbers probabilities (확률 값). Those add up to 1; these add up to 1.67.
+# They are scores, and may be any numbers, also negative ones. **Softmax** (소프트맥스) makes
+# probabilities of them: e to the power of each, divided by the sum of all these powers.
 #
 # | | dog | cat | tree | computer | tiger | sum |
 # |---|---|---|---|---|---|---|
@@ -60,14 +60,14 @@ assert (other_scene // 1000 == semantic).all(), "with the same semantic map"
 # | divided by 7.433 | 0.211 | 0.344 | 0.137 | 0.141 | 0.166 | 1 |
 #
 # The order stays: e to a larger power is larger, and all are divided by the same number. So for
-# the label we don't need softmax. (Training needs it: lesson 8.)
+# the label we don't need softmax. (Training, fitting a network to examples, does: lesson 8.)
 
 # %%
 names = ["dog", "cat", "tree", "computer", "tiger"]
 pixel = np.array([0.45, 0.94, 0.02, 0.05, 0.21])  # (C,): C classes
 print(f"the label is {names[pixel.argmax()]}; the scores add up to {pixel.sum():.2f}")
 assert names[pixel.argmax()] == "cat", "position 1"
-assert np.isclose(pixel.sum(), 1.67), "so they aren't probabilities of which only one is true"
+assert np.isclose(pixel.sum(), 1.67), "probabilities would add up to 1"
 probabilities = np.exp(pixel) / np.exp(pixel).sum()
 assert np.allclose(probabilities, [0.211, 0.344, 0.137, 0.141, 0.166], atol=0.0005)
 assert probabilities.argmax() == pixel.argmax(), "the label is the same"
@@ -123,8 +123,8 @@ assert np.allclose(y[0], np.exp(scores) / np.exp(scores).sum(axis=0)), "softmax,
 # ## One picture, three answers
 #
 # A street drawn by the library, so that we know the truth. `image` is (H, W, 3): red, green and
-# blue, 0 to 255. A label map shown as it is looks black: it holds 0 to 6, and 255 would be white.
-# A **palette** (팔레트) gives each class a colour. Objects get any colours that differ.
+# blue, 0 to 255. A label map shown as it is looks black: it holds 0 (sky) to 6 (pole), and white
+# would be 255. A **palette** (팔레트) gives each class a colour. Objects get colours that differ.
 
 # %%
 streets = data.Synthetic("streets", size=(96, 128))
@@ -171,9 +171,9 @@ lesson.show(figure, "three_answers")
 # %% [markdown]
 # ## Score maps of a real, bad method
 #
-# Here is a method that learns nothing. A class's score is minus the squared distance from the
-# pixel's colour to the class's mean colour: the nearest mean wins. (We take the means from the
-# true labels of this very picture. That is cheating, and the result is bad all the same.)
+# This method learns nothing. A class's score is minus the squared distance from the pixel's colour
+# to the class's mean colour (the three differences, squared and added): the nearest mean wins. The
+# means are taken from the truth. That is cheating, and bad all the same. Bright is a high score.
 
 # %%
 colour = image / 255  # (H, W, 3), 0 to 1
@@ -189,8 +189,8 @@ panels |= {"the truth": by_class}
 lesson.show(draw(panels, 3, 3)[0], "score_maps")
 
 # %% [markdown]
-# The red van is found, because most car pixels here are red. The white car isn't. A pixel's colour
-# doesn't say what it is part of. One has to look at its neighbours: lesson 2.
+# The red van is found, because most car pixels here are the van's. The white car isn't. A pixel's
+# colour doesn't say what it is part of. One has to look at its neighbours: lesson 2.
 #
 # ## The claim
 #
@@ -212,8 +212,8 @@ assert (semantic[:, :-1] == semantic[:, 1:])[touching].all(), "the semantic map 
 # enlarges photos, by mixing neighbours, and classes appear that weren't there. Labels are
 # enlarged by copying the nearest pixel.
 #
-# **`reshape` isn't `transpose`.** `np.eye(C)[labels]` is one-hot with the classes last: (H, W, C).
-# Reshaping it to (C, H, W) raises no error, and deals the numbers out to the wrong pixels.
+# **`reshape` isn't `transpose`.** `np.eye(C)[labels]` (row c of `np.eye` has its 1 at c) is one-hot
+# with the classes last: (H, W, C). Reshaping it to (C, H, W) raises no error, and is wrong.
 
 # %%
 two = np.array([[1.0, 5.0]])[None, None]  # (N, C, H, W): a road pixel beside a tree pixel
@@ -232,12 +232,12 @@ assert share > 0.5, "wrong, and no error was raised"
 # ## Exercises
 #
 # 1. **Back from colours.** Write `labels_of(picture, palette)`, the way back from `by_class` to
-#    `semantic`. Right if that comes out, and an unknown colour raises.
-# 2. **Straight lines.** Multiply out -|x - m|² and drop what is the same for all classes. w·x + b
-#    is left, a 1x1 convolution (lesson 2). Right if w and b give `predicted` again.
+#    `semantic`. Right if that comes out, and an unknown colour is an error.
+# 2. **Straight lines.** For pixel x and mean m multiply out -(x - m)·(x - m), drop what all classes
+#    share. w·x + b is left, a 1x1 convolution (lesson 2). Right if w, b give `predicted` again.
 # 3. **Count blobs.** Start at a pixel of a class and walk to neighbours of that class (up, down,
-#    left, right) until none is left: a blob. Right if the meadow has one blob of cow. The street
-#    has 4 cars and 5 poles. How many blobs of each? Why fewer here and more there?
+#    left, right) until none is left: a blob. Right if the meadow by hand has one blob of cow. The
+#    street has 4 cars and 5 poles. How many blobs of each? Why fewer here and more there?
 #
 # ## Where it comes from
 #
@@ -246,5 +246,5 @@ assert share > 0.5, "wrong, and no error was raised"
 #   (2019), section 3: things, stuff, and a class and an object for each pixel.
 # - Dog and cat: "2021 인공지능 소수전공, 71차시: Segmentation". It says probability, we say score.
 # - The three tasks: "[Computer Vision] 06. Segmentation". Four cows that become one:
-#   "Segmentation". It also dates semantic segmentation before deep learning. The task is that old;
-#   the networks that the document describes are deep learning.
+#   "Segmentation". It says that semantic segmentation is older than deep learning (large
+#   networks). The task is; the networks that it describes aren't.

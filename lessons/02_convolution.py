@@ -24,8 +24,8 @@ lesson = viz.Lesson("02_convolution")
 # The window fits in four places. At the upper left: 1*1 + 2*0 + 0*(-1) + 1*2 = 3. To the right of
 # it: 2*1 + 0*0 + 1*(-1) + 3*2 = 7. Do the two below yourself; the answer is y in the code.
 #
-# Or turn each window into a column of a matrix, and the kernel into a row: row times matrix is all
-# four sums. This is **im2col** (image to columns). Computers are fast at matrix products.
+# Or write each window as a column, its rows one after the other, and the kernel as a row. Row times
+# matrix is all four sums: **im2col** (image to columns). Computers are fast at matrix products.
 
 # %%
 x = np.array([[1.0, 2, 0], [0, 1, 3], [2, 1, 0]])  # (H, W)
@@ -36,7 +36,7 @@ assert (w.ravel() @ columns == y.ravel()).all(), "four windows, four sums"
 
 
 def draw_matrix(axes, values, title, marked):
-    """Draw a small matrix with its numbers; the marked cells are orange."""
+    """Draw a small matrix with its numbers; the marked cells (np.s_[:0]: none) are orange."""
     text = [[f"{value:g}" for value in row] for row in values]
     colours = np.full(values.shape, "#ffffff")
     colours[marked] = "#e69f00"
@@ -66,8 +66,9 @@ lesson.show(figure, "by_hand")
 # - **stride** (스트라이드) s: the window moves s pixels at a time.
 # - **dilation** (팽창; also *atrous*) d: the weights look at pixels d apart.
 #
-# A kernel of k covers d(k - 1) + 1 pixels. It fits into H + 2p at every s-th place:
-# OH = floor((H + 2p - d(k - 1) - 1) / s) + 1; floor rounds down. H = 7, k = 3, s = 2, p = 1: 4.
+# A kernel of height k covers d(k - 1) + 1 rows. It fits into H + 2p rows at every s-th place. The
+# output's height is OH = floor((H + 2p - d(k - 1) - 1) / s) + 1; floor rounds down. For H = 7,
+# k = 3, s = 2, p = 1, d = 1 that is 4. Widths likewise. (In code k is KH, and KW for the width.)
 
 
 # %%
@@ -96,11 +97,10 @@ def conv2d_loops(x, w, b, s, p, d):
 def im2col(x, KH, KW, s, p, d):
     """Return what each weight meets in each window."""
     padded = np.pad(x, ((0, 0), (p, p), (p, p)))  # (C, H + 2p, W + 2p)
-    OH, OW = sizes.conv2d_size(x.shape[1:], (KH, KW), stride=s, padding=p, dilation=d)
+    OH, OW = sizes.conv2d_size(x.shape[1:], (KH, KW), stride=s, padding=p, dilation=d)  # as above
     meets = np.empty((x.shape[0], KH, KW, OH, OW))  # (C, KH, KW, OH, OW)
     for i, j in np.ndindex(KH, KW):
-        rows, columns = slice(i * d, i * d + s * OH, s), slice(j * d, j * d + s * OW, s)
-        meets[:, i, j] = padded[:, rows, columns][:, :OH, :OW]
+        meets[:, i, j] = padded[:, i * d : i * d + s * OH : s, j * d : j * d + s * OW : s]
     return meets.reshape(-1, OH * OW)  # (C*KH*KW, OH*OW)
 
 
@@ -150,8 +150,8 @@ assert np.allclose(ops.conv2d(np.ones((1, 1, 5, 5)), w)[0, 2:], 0), "one brightn
 #
 # Two 3x3 layers: 1 + 2 + 2 = 5. With stride 2 in the first: 1 + 2 + 2*2 = 7.
 #
-# Or measure it: raise one input pixel by 1, see whether the output pixel changes. Do so for all.
-# With weights of 1 the change is the number of ways from one to the other (dark: many ways).
+# Or measure it: raise each input pixel by 1 in turn, and see how the output pixel changes. If all
+# weights are 1, it changes by the number of ways between the two, layer by layer (dark: many).
 
 
 # %%
@@ -209,9 +209,9 @@ print("20 random chains: the measured receptive field is the computed one")
 # ## What people get wrong
 #
 # **"It is the convolution of mathematics."** That one turns the kernel around first. Ours doesn't;
-# its exact name is cross-correlation. It makes no difference to learning, but it does to numbers.
+# its exact name is cross-correlation. Training would just find the turned weights.
 #
-# **Two orders.** The kernel's row in order (KH, KW, C), the columns in (C, KH, KW): the sizes fit.
+# **Two orders.** Kernel row ordered (KH, KW, C), columns (C, KH, KW): no error, wrong sums.
 #
 # **Forgetting the floor.** For H = 6, k = 3, s = 2 the windows have rows 0-2 and 2-4, none has 5.
 
@@ -239,7 +239,7 @@ assert (ops.conv2d(x, w, stride=2) == ops.conv2d(other, w, stride=2)).all(), "ro
 #    convolutions. Right if the map is the same. Which 3x3 kernels can't be split like this?
 # 4. **VGG16** is 13 layers of 3x3, with 2x2 of stride 2 after the 2nd, 4th, 7th, 10th and 13th.
 #    How large is the receptive field? And after one more of 7x7? Right if a measurement agrees.
-#    (Measure on one axis, with kernels k x 1; its 2x2 are poolings, which reach as far.)
+#    (Measure on 600 x 1 pixels, kernels k x 1. Its 2x2 are poolings, lesson 5: they reach as far.)
 #
 # ## Where it comes from
 #

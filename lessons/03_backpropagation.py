@@ -2,8 +2,8 @@
 # # Backpropagation: which way to turn every weight
 #
 # A network has many thousand weights, and one number, the loss, says how bad its answer is. **How
-# does the loss change when I turn one weight a little, for all weights at once? And how do I know
-# that my formula for it is right?**
+# does the loss change when I turn one weight a little, like a knob, for all weights at once? And
+# how do I know that my formula for it is right?**
 #
 # A **weight** (가중치) is a number that training may change. The **loss** (손실) is small when the
 # answer is good. The derivatives of the loss with respect to all weights together are its
@@ -40,7 +40,7 @@ _, YELLOW, _, _, _, BLUE, ORANGE, _ = np.array(viz.default_palette(8)) / 255
 # - x0 met w0, x2 met w1, x1 met both: dx = 1·2, 1·(-1) + (-2)·2, (-2)·(-1) = **2, -5, 2**
 #
 # To go from the loss backwards like this, one step after the other, is **backpropagation** (역전파).
-# Each step needs only the dy that comes back from the step after it.
+# Besides its own x and w, each step needs only the dy that comes back from the step after it.
 
 # %%
 x, w, b, wanted = np.array([1.0, 2.0, 3.0]), np.array([2.0, -1.0]), 1.0, np.array([0.0, 4.0])
@@ -72,8 +72,7 @@ for axes, back in zip(figure.subplots(1, 2), (False, True), strict=True):
         axes.text(across, up, f"{value:g}", ha="center", va="center", fontsize=12)
         axes.text(across, up + 0.25, "d" * back + name, ha="center", fontsize=9)
     axes.set(xlim=(-0.4, 2.4), ylim=(-0.75, 2.4))
-    title = "backward: dx adds what arrives" if back else "forward: y adds what arrives, and b = 1"
-    axes.set_title(title)
+    axes.set_title("backward: dx adds what arrives" if back else "forward: y adds all, and b (1)")
     axes.axis("off")
 axes.text(1, -0.45, "dw0: dy·x of the blue lines, 1·1 + (-2)·2 = -3", color=BLUE, ha="center")
 axes.text(1, -0.7, "dw1: dy·x of the orange lines, 1·2 + (-2)·3 = -4", color=ORANGE, ha="center")
@@ -83,9 +82,9 @@ lesson.show(figure, "by_hand")
 # ## Plain loops, and the fast version
 #
 # In two dimensions nothing is new. N pictures, C channels in, K channels out; `s` is the stride
-# (how far the filter moves on), `p` the padding (how many zeros stand around x). The forward's
-# loops have one line inside, y += w·x. The backward runs through the **same loops**, and the line
-# becomes two: dy times x goes to the w that was used, dy times w to the x.
+# and `p` the padding (lesson 2), each a pair: down, across. The forward's loops have one line
+# inside, y += w·x. The backward runs through the **same loops**, and the line becomes two: dy times
+# x goes to the w that was used, dy times w to the x. `ops.conv2d_backward` is the library's.
 
 
 # %%
@@ -154,7 +153,7 @@ testing.check_vjp(
 # ones, one picture, a filter of ones, a stride as large as the filter, equal strides. **Each of
 # them accepts a wrong backward. Random numbers and uncomfortable shapes accept none.**
 #
-# Why must dy be random? Ones are still ones when they are divided by, or put in another order. A
+# Why must dy be random? Ones stay ones as 1/dy, and in another order. A
 # backward may ignore dy, divide by it or shuffle it, and nobody sees. And so on: of one picture
 # there is no average, a filter of ones looks the same turned round, without overlap = is as good
 # as +=, and equal strides can be exchanged.
@@ -215,18 +214,13 @@ for (row, column), passed in np.ndenumerate(table):
     axes.text(column + 0.5, row + 0.5, word, ha="center", va="center", color=colour)
 axes.set_xticks(np.arange(len(checks)) + 0.5, [c.replace(" ", "\n", 1) for c in checks])
 axes.set_yticks(np.arange(len(bugs)) + 0.5, bugs)
-axes.xaxis.tick_top()
 axes.invert_yaxis()
-axes.tick_params(length=0)
+axes.tick_params(length=0, labeltop=True, labelbottom=False)
 axes.spines[:].set_visible(False)
 lesson.show(figure, "bugs_and_checks")
 
 # %% [markdown]
 # ## What people get wrong
-#
-# **A loss that can't move.** Softmax (lesson 1) turns scores into numbers that sum to 1. With dy
-# all ones the loss is that sum: it is 1 whatever x is, and the true gradient is 0. A backward
-# that returns zeros passes.
 #
 # **A check in float32.** Computers round: float64 keeps 16 digits, float32 seven. The two losses
 # of a slope differ in their last digits only, and the division by 2·step blows the rounding up.
@@ -240,27 +234,20 @@ lesson.show(figure, "bugs_and_checks")
 one, small = np.float32(1), np.float32(1e-5)  # exp is its own derivative: the slope at 1 is e
 rough = (np.exp(one + small) - np.exp(one - small)) / (2 * small)
 assert abs(rough - np.e) > 1e-3, "float32 should have too few digits"
-y = ops.softmax(rng.standard_normal((2, 4)))
-assert abs(ops.softmax_backward(np.ones((2, 4)), y)).max() < 1e-15, "ones say that all is 0"
-assert abs(ops.softmax_backward(rng.standard_normal((2, 4)), y)).max() > 0.1, "it isn't"
-assert numerical_gradient(ops.relu, np.zeros(1), np.ones(1))[0] == 0.5
-relu_check = ops.relu, lambda dy, x: dy * (x > 0)
-try:
-    testing.check_vjp(*relu_check, np.array([-1.0, 0.0, 2.0]))
-except testing.GradientError as error:
-    print("relu checked at 0:", str(error).splitlines()[1].strip())
-else:
-    raise AssertionError("a check across a kink should fail")
-testing.check_vjp(*relu_check, testing.distinct_values((3, 4)))
+slope = numerical_gradient(ops.relu, np.zeros(1), np.ones(1))[0]
+print(f"the slope of relu at 0: by formula 0, numerical {slope}")
+assert slope == 0.5, "there the two disagree, and neither is wrong"
+testing.check_vjp(ops.relu, lambda dy, x: dy * (x > 0), testing.distinct_values((3, 4)))
 
 # %% [markdown]
 # ## Exercises (solutions: `lessons/solutions/03_backpropagation.py`)
 #
 # 1. On paper: x = 1, 0, 2, -1, 3, filter 1, 2, no bias, stride 3, and dy = 1, -1. What are dw and
-#    dx, and why is one dx 0 whatever dy is? Check with `ops.conv2d_backward`.
-# 2. Write forward and backward of y = x·sigmoid(x). It is right when `check_vjp` accepts it.
-# 3. A backward forgets the dilation (lesson 2) for dw. Find shapes with which even random numbers
-#    accept it, and shapes with which they don't.
+#    dx, and why is one dx 0 whatever dy is? Check with `ops.conv2d_backward`, on (1, 1, 1, W).
+# 2. Write forward and backward of y = x·g, where g = 1/(1 + exp(-x)) is the sigmoid of x
+#    (`ops.sigmoid`) with derivative g(1 - g). It is right when `check_vjp` accepts it.
+# 3. A backward forgets the dilation (lesson 2): its dw is that of a filter without gaps, on the
+#    upper left part of x. With which shapes do even random numbers accept it, and with which not?
 # 4. A convolution without bias is linear in x. So for every x and dy the sum of conv(x)·dy is the
 #    sum of x·dx. Why? Use it to check dx without any step (`testing.check_adjoint`), and say
 #    which part of the backward it can't see.
@@ -272,6 +259,5 @@ testing.check_vjp(*relu_check, testing.distinct_values((3, 4)))
 # convolution arithmetic for deep learning" (2016), section 4.
 #
 # The Korean notes "03. CS231N 요약" say that max pooling has no problem with backpropagation. True
-# but for ties, where there is no derivative and a convention must choose one pixel. They also say
-# that forward and backward of "deconvolution" are a convolution's backward and forward. That
-# holds for x, as you will see in lesson 6; dw is a third thing that neither of the two computes.
+# but for ties, where a convention must choose one pixel. And that forward and backward of
+# "deconvolution" are a convolution's backward and forward: true for x (lesson 6), not for dw.

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # The tape: gradients of any graph
 #
-# Lesson 3 made a backward for one operation. A network has a hundred, and some results are used
-# twice. **Who calls the backwards, in which order, and with which dy?** A list is enough, and one
-# rule about adding.
+# An operation's forward makes y from x; its backward makes dx from dy (lesson 3). A network has a
+# hundred operations, and some results are used twice. **Who calls the backwards, in which order,
+# and with which dy?** A list is enough, and one rule about adding.
 
 # %%
 from inspect import signature
@@ -33,9 +33,9 @@ rng = np.random.default_rng(4)
 # used it have had theirs.** The order in which the numbers were made, backwards, always does
 # that, because whatever uses a was made after a.
 #
-# There is a way without any order: follow every path from y to x by itself (`over_paths`). It is
-# right, and useless. Where 20 results are each used twice, one after the other, there are 2 · 2 ·
-# … · 2, more than a million paths.
+# There is a way without any order: multiply the slopes along each path from y to x, and add the
+# paths up. Here 1·3 + 1·12·3 = 39. It is right, and useless. Where 20 results are each used twice,
+# one after the other, there are 2 · 2 · … · 2 paths, more than a million.
 
 # %%
 slopes = {"y": {"a": 1, "b": 1}, "b": {"a": 12}, "a": {"x": 3}}  # of each result, for its inputs
@@ -50,52 +50,33 @@ def walk(order):
     return gradients["x"]
 
 
-def over_paths(name):
-    """Multiply the slopes along each path from this result to x, and add the paths up."""
-    return 1 if name == "x" else sum(s * over_paths(source) for source, s in slopes[name].items())
-
-
 assert walk(["y", "b", "a"]) == 39, "youngest first"
 assert walk(["y", "a", "b"]) == 3, "a had its turn too early, and 12 were lost"
-assert over_paths("y") == 39, "1·3 for one path and 1·12·3 for the other"
 
 # %% [markdown]
 # ## The fast version: a tape
 #
 # While the forward runs, write a line for every operation: what it made, from what, and how to go
 # back. That list is the **tape** (테이프). To differentiate, read it backwards. Each line is read
-# once, so a backward costs about as much as two forwards, however many paths there are.
+# once, however many paths there are. And the backward of a line costs about twice its forward,
+# where both dx and dw are wanted (lesson 3: two products in place of one).
 #
 # How to go back: each of our operations has a partner, as `conv2d` has `conv2d_backward`. It
 # takes dy, and then what it needs of the forward: x (what went in), y (what came out; y[1] where
-# more than one array came out), or only a size. The table says what; `*_` and `**o` take the
-# rest.
+# more than one array came out), or only a size. The table says what, for the operations of this
+# lesson (the others go the same way). `*_` and `**o` take the inputs and options not needed.
 
 # %%
 needs = {  # name: (what came out, what went in) -> what the partner needs beside dy
-    "conv2d conv_transpose2d linear": lambda y, x, w, *_, **o: (x, w),
-    "relu sigmoid softmax log_softmax": lambda y, x, **o: (y,),
-    "leaky_relu": lambda y, x, *slope, **o: (y, *slope),
-    "global_avg_pool2d adaptive_avg_pool2d crop2d": lambda y, x, *_, **o: (x.shape[2:],),
-    "resize_bilinear resize_nearest": lambda y, x, *_, **o: (x.shape[2:],),
-    "avg_pool2d": lambda y, x, kernel, **o: (x.shape[2:], kernel),
-    "max_pool2d adaptive_max_pool2d": lambda y, x, *_, **o: (y[1], x.shape[2:]),
+    "conv2d": lambda y, x, w, *_, **o: (x, w),
+    "conv_transpose2d": lambda y, x, w, *_, **o: (x, w),
+    "max_pool2d": lambda y, x, *_, **o: (y[1], x.shape[2:]),  # y[1] is where the maxima stood
     "max_unpool2d": lambda y, x, indices, *_, **o: (indices,),
-    "pad2d": lambda y, x, padding, **o: (padding,),
+    "relu": lambda y, x: (y,),  # x, or 0 where x is negative
+    "sigmoid": lambda y, x: (y,),  # 1/(1 + exp(-x))
     "add": lambda y, *parts: (),
     "concat": lambda y, *parts, axis=1: ([part.shape[axis] for part in parts],),
-    "batch_norm": lambda y, x, gamma, *_, **o: (x, gamma, y[1], y[2]),
-    "dropout": lambda y, x, p, **o: (y[1], p),
-    "softmax_cross_entropy": lambda y, x, target, **o: (y[1], target),
-    "bce_with_logits": lambda y, x, target, **o: (x, target),
-    "roi_pool": lambda y, x, rois, *_, **o: (y[1], rois, x.shape),
-    "roi_align": lambda y, x, rois, *_, **o: (rois, x.shape),
 }
-needs = {name: need for names, need in needs.items() for name in names.split()}
-partners = {name: getattr(ops, f"{name}_backward", ops.max_pool2d_backward) for name in needs}
-# (Only adaptive_max_pool2d has no partner of its own: it shares max_pool2d_backward.)
-every = {name for name in ops.__all__ if name.endswith("_backward")}
-assert every == {partner.__name__ for partner in partners.values()}, "an operation is missing"
 
 
 class Value:
@@ -114,18 +95,17 @@ class Tape:
     def call(self, name, *inputs, **options):
         """Run an operation and write a line."""
         arrays = [v.array if isinstance(v, Value) else v for v in inputs]
-        forward, partner = getattr(ops, name), partners[name]
+        forward, partner = getattr(ops, name), getattr(ops, f"{name}_backward")
         result = forward(arrays, **options) if name == "concat" else forward(*arrays, **options)
         made = Value(result[0], result[1:]) if isinstance(result, tuple) else Value(result)
         more = needs[name](result, *arrays, **options)
+        # Options such as stride go to the partner as well, if it knows them.
         known = {o: v for o, v in options.items() if o in signature(partner).parameters}
         self.lines.append((name, made, inputs, lambda dy: partner(dy, *more, **known)))
         return made
 
     def backward(self, value, dy=None, keep=False):
         """Read the lines backwards. What no line has made (a leaf) gets its `.grad`."""
-        if not self.lines:
-            raise RuntimeError("the tape is empty: run the forward again")
         gradients = {value: np.ones_like(value.array) if dy is None else dy}
         for _, made, inputs, back in reversed(self.lines):
             if made not in gradients:
@@ -155,8 +135,8 @@ print(f"20 lines, each read once, did the work of {int(x.grad[0])} paths")
 # ## The claim: it differentiates a U-Net
 #
 # U-Net (lesson 12) halves a map (`max_pool2d`), works on it, enlarges it (`conv_transpose2d`),
-# and lays it beside the large map from before (`concat`). So that map is used twice, as a was.
-# This is one level of it, numbered in the order of the tape:
+# and lays its channels beside those of the large map from before (`concat`). So that map is used
+# twice, as a was. This is one level of it, numbered in the order of the tape:
 #
 # ```text
 # image → 1 conv2d → 2 relu ─────────────────── skip ────────────────────→ 7 concat → 8 conv2d
@@ -167,10 +147,14 @@ print(f"20 lines, each read once, did the work of {int(x.grad[0])} paths")
 # library's own, which is `functional` and `Tensor`. The gradients for a random dy must be equal,
 # and agree with numerical slopes (lesson 3).
 
-
 # %%
+shapes = {"image": (1, 1, 12, 16), "w1": (4, 1, 3, 3), "b1": (4,)}
+shapes |= {"w2": (8, 4, 3, 3), "w3": (8, 4, 2, 2), "w4": (2, 8, 1, 1)}
+arrays = {n: rng.standard_normal(s) / max(np.prod(s[1:]), 1) ** 0.5 for n, s in shapes.items()}
+
+
 def network(call, p, cut=list):
-    """Compute scores (N, 2, H, W); `cut` may replace what goes into the concat."""
+    """Compute scores (N, 2, H, W). `cut` may change what goes into the concat; `list` doesn't."""
     skip = call("relu", call("conv2d", p["image"], p["w1"], p["b1"], padding=1))  # (N, 4, H, W)
     low = call("conv2d", call("max_pool2d", skip, 2), p["w2"], padding=1)  # (N, 8, H/2, W/2)
     up = call("conv_transpose2d", call("relu", low), p["w3"], stride=2)  # (N, 4, H, W)
@@ -194,9 +178,6 @@ def library(name, *inputs, **options):
     return result[0] if isinstance(result, tuple) else result
 
 
-shapes = {"image": (1, 1, 12, 16), "w1": (4, 1, 3, 3), "b1": (4,)}
-shapes |= {"w2": (8, 4, 3, 3), "w3": (8, 4, 2, 2), "w4": (2, 8, 1, 1)}
-arrays = {n: rng.standard_normal(s) / max(np.prod(s[1:]), 1) ** 0.5 for n, s in shapes.items()}
 dy = rng.standard_normal((1, 2, 12, 16))
 tensors = {name: Tensor(array, requires_grad=True) for name, array in arrays.items()}
 network(library, tensors).backward(dy)
@@ -208,7 +189,8 @@ print(f"{len(arrays)} gradients: our tape, the library's tape and numerical slop
 
 # %% [markdown]
 # What does each of the two paths bring? Ask which input pixels move one score in the middle: dy
-# is 1 there and 0 elsewhere. To close a path, hand the concat a bare array in place of a Value.
+# is 1 there and 0 elsewhere. To close a path, hand the concat a bare array in place of a Value:
+# the tape doesn't know it, and sends nothing back.
 
 # %%
 dy = np.zeros((1, 2, 12, 16))
@@ -229,8 +211,8 @@ figure.colorbar(picture, ax=panels, shrink=0.8)
 lesson.show(figure, "paths_add")
 
 # %% [markdown]
-# The skip sees only the 3 x 3 pixels around the score (the box). The small map sees further.
-# U-Net uses both.
+# The colour is the derivative of the score. The skip sees only the 3 x 3 pixels around it (the
+# box). The small map sees further. U-Net uses both. (White gaps: relu or max pooling passed on 0.)
 #
 # ## What people get wrong
 #
@@ -264,10 +246,11 @@ else:
 # ## Exercises (solutions: `lessons/solutions/04_tape.py`)
 #
 # 1. On paper: x = 1, a = 2x, b = a + x, c = a·b, y = c + b. Find dx. Which orders are allowed?
-# 2. Let the tape run SegNet's way up: `max_pool2d`, then `max_unpool2d` with the indices from
-#    `.extra`. It is right when its gradients are those of `functional`.
-# 3. Add your own operation, y = a·b for arrays of equal shape, forward and backward, to the tape.
-#    Feed it the same Value twice. It is right when `check_vjp` accepts both uses.
+# 2. Let the tape run `max_pool2d(x, 2)`, then `max_unpool2d(y, indices, size)`, which puts each
+#    number back where it stood. The indices are `.extra[0]`. Right if `functional` agrees.
+# 3. Add your own operation, y = a·b for arrays of equal shape, to the tape: make a Value, and write
+#    the line yourself (`tape.lines.append`; back(dy) returns a gradient for each input). Feed it
+#    the same Value twice. It is right when `check_vjp` accepts both uses.
 # 4. Memory. Write `checkpoint(tape, part, x)`: run `part(call, x)` on a tape that is thrown away,
 #    keep only x, and run it again in the backward. It is right when gradients stay the same and
 #    the tape has fewer lines. What does it cost?
@@ -280,5 +263,4 @@ else:
 #
 # The Korean notes "Image Segmentation" say that ResUNet's residual connections, y = x + f(x),
 # improve "backward propagation", and leave open how. An addition hands dy to both inputs
-# unchanged. So whatever the convolutions beside it do to their gradient, the other path brings dy
-# to the early layers whole.
+# unchanged. So whatever f does to its gradient, the other path brings dy back whole.

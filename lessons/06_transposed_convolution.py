@@ -29,7 +29,7 @@ COLOURS = np.array(viz.default_palette(8))[[2, 1, 3, 7, 4]] / 255
 # | 2 | | | 2 | 20 | 200 |
 # | sum | 1 | 10 | **102** | 20 | 200 |
 #
-# With stride s and a filter of length K, the last of H copies starts at (H - 1) s and is K long.
+# With H pixels, stride s and a filter of length K, the last copy starts at (H - 1) s, K long.
 # `padding` (패딩) p strips p pixels from both ends. So **OH = (H - 1) s + K - 2 p**: here 5 for
 # p = 0, and 3 for p = 1, namely 10, 102, 20.
 #
@@ -81,8 +81,8 @@ def spread(x, w, stride, padding, turn=True):
 # %% [markdown]
 # ## The fast version
 #
-# `ops.conv_transpose2d` takes x (N, C, H, W) and w (C, K, KH, KW): **input channels first**, while
-# a convolution has its output channels first. All three ways agree.
+# `ops.conv_transpose2d` takes x (N, C, H, W) and w (C, K, KH, KW), K now being the number of output
+# channels: **input channels first**. A convolution has output channels first. The three ways agree.
 
 # %%
 x = rng.standard_normal((5, 6))
@@ -147,7 +147,7 @@ dx, _, _ = ops.conv2d_backward(dy, x, w, stride=2, padding=1)  # (2, 3, 7, 9)
 back = ops.conv_transpose2d(dy, w, stride=2, padding=1)  # (2, 3, 7, 9)
 assert np.allclose(back, dx), "a convolution's backward is the transposed convolution"
 other_dx, _, _ = ops.conv_transpose2d_backward(x, dy, w, stride=2, padding=1)  # (2, 4, 4, 5)
-assert np.allclose(other_dx, y), "a transposed convolution's backward is the convolution"
+assert np.allclose(other_dx, y), "and the other way (x plays dy here)"
 
 # %% [markdown]
 # ## The claim: it restores the size, not the values
@@ -174,8 +174,8 @@ print(f"there and back: size {again.shape[2:]}, as before; values off by up to {
 #
 # How many copies does an output pixel get? Paint ones with a filter of ones and count. With a
 # filter of 3 and stride 2 it is 1, 2, 1, 2: every second pixel is twice as bright, in two
-# dimensions up to four times. This is the checkerboard (체커보드) in many generated pictures. **Each
-# pixel gets equally many copies if, and only if, the stride divides the filter's length.**
+# dimensions up to four times. Pictures made by networks often show this checkerboard (체커보드).
+# **Away from the ends, all get equally many if, and only if, the stride divides the length.**
 
 
 # %%
@@ -185,8 +185,8 @@ def copies(K, stride, H=8):
     return ops.conv_transpose2d(np.ones((1, 1, 1, H)), np.ones((1, 1, 1, K)), **options)[0, 0, 0]
 
 
-assert copies(3, 2)[2:-2].tolist() == [2, 1] * 6 + [2], "uneven"
-assert (copies(4, 2)[3:-3] == 2).all(), "even, apart from the ends"
+assert copies(3, 2)[2:-2].tolist() == [2, 1] * 6 + [2], "by turns two copies and one"
+assert (copies(4, 2)[3:-3] == 2).all(), "two everywhere, apart from the ends"
 for K in range(1, 9):
     for stride in range(1, 5):
         count = copies(K, stride)
@@ -204,15 +204,15 @@ for (left, right), K in zip(figure.subplots(2, 2, width_ratios=(3, 1)), (3, 4), 
     left.set_title(f"five pixels paint: filter {K}, stride 2", fontsize=10)
     square = ops.conv_transpose2d(np.ones((1, 1, 5, 5)), np.ones((1, 1, K, K)), stride=2)[0, 0]
     right.imshow(square, cmap="gray", vmin=0, vmax=4)
-    right.set(xticks=[], yticks=[], title="in two dimensions")
+    right.set(xticks=[], yticks=[], title="two dimensions (white: 4)")
 lesson.show(figure, "checkerboard")
 
 # %% [markdown]
 # ## What people get wrong
 #
-# **"The stride divides the length, so there is no checkerboard."** Then the *number* of copies is
-# even. The learned weights need not be. With stride 2 the even outputs get w[0] and w[2], the odd
-# ones w[1] and w[3]. Only equal sums give an even surface.
+# **"The stride divides the length, so there is no checkerboard."** The *number* of copies is then
+# the same for all, but the weights differ. With K = 4 and stride 2, outputs 0, 2, 4 … get w[0] and
+# w[2], the others w[1] and w[3]. Ones in give a flat map out only if the two sums are equal.
 #
 # **One size for all.** A convolution with K = 3, stride 2, padding 1 maps 5 pixels to 3, and 6 as
 # well. On the way back somebody must say which: `output_padding=1` adds a row and a column.
@@ -233,10 +233,10 @@ assert sizes.conv_transpose2d_size(3, 3, **geometry, output_padding=1) == (6, 6)
 # 1. On paper: input 1, 2, 3, filter 1, 2, 1, stride 2, padding 1. Then the same with an A.T.
 # 2. Write both gradients, dx and dw, of `conv_transpose2d` for one map and one filter, in loops.
 #    Right if they equal `ops` and `testing.check_vjp` accepts them.
-# 3. A cure for checkerboards: repeat each pixel 2 x 2 times, then convolve (3 x 3, padding 1).
-#    That, too, is a transposed convolution. Find its filter (4 x 4, stride 2, padding 1).
-# 4. Deconvolve for real: paint a row with a known filter, and get the row back from the result.
-#    When is that possible? Right to 10 digits. Does `conv2d` of the result do it?
+# 3. A cure: repeat each pixel 2 x 2 times (`ops.resize_nearest`), then convolve (3 x 3, padding 1).
+#    It is a transposed convolution, too. Find its filter (4 x 4, stride 2, padding 1): same result.
+# 4. Deconvolve for real: paint a row with a known filter, and get the row back from the result, to
+#    10 digits (`np.linalg.lstsq`). When is that possible? Does `conv2d` of the result do it?
 #
 # ## Where it comes from
 #

@@ -27,8 +27,9 @@ BLACK, ORANGE, SKY, GREEN, _, BLUE, RED, _ = np.array(viz.default_palette(8)) / 
 # so two answers. H is the old length, OH the new; place 0 is the centre of the first old pixel.
 #
 # - **A pixel is a small square.** The row is two old pixels wide, and four new ones share that
-#   width. Their centres lie at -1/4, 1/4, 3/4, 5/4: output i reads place `(i + 0.5) H/OH - 0.5`.
-#   The first and the last lie beyond the outer centres; there the edge is repeated: 0, 1, 3, 4.
+#   width. From the left end it is i + 0.5 new pixels to the centre of output i, and half an old
+#   one to place 0. So i reads place `(i + 0.5) H/OH - 0.5`, here -1/4, 1/4, 3/4, 5/4. The first and
+#   the last lie beyond the outer centres; there the edge is repeated. Values: 0, 1, 3, 4.
 # - **A pixel is a point.** The row goes from the first point to the last. Output i reads place
 #   `i (H - 1)/(OH - 1)`: 0, 1/3, 2/3, 1. Values: 0, 4/3, 8/3, 4. This is `align_corners=True`.
 
@@ -74,8 +75,6 @@ assert np.allclose(interpolate([0.0, 4.0], 4), [0, 1, 3, 4])
 assert np.allclose(interpolate([0.0, 4.0], 4, align_corners=True), [0, 4 / 3, 8 / 3, 4])
 middle = interpolate_2d(np.array([[0.0, 4.0], [8.0, 20.0]]), (3, 3), align_corners=True)[1, 1]
 assert middle == (0 + 4 + 8 + 20) / 4, "the middle of four pixels is their mean"
-print("0, 4 made four pixels: as squares", interpolate([0.0, 4.0], 4), end=", ")
-print("as points", interpolate([0.0, 4.0], 4, align_corners=True).round(3))
 x = rng.standard_normal((1, 1, 5, 6))  # (N, C, H, W)
 for align_corners in (False, True):
     for size in ((10, 12), (7, 20), (3, 4)):
@@ -115,7 +114,8 @@ lesson.show(figure, "align_corners")
 # scaled by its value and moved on by the `stride`; overlaps were summed. Interpolation can be seen
 # like that, too: don't ask what an output reads, ask where an input goes. It goes to all outputs
 # less than one input pixel away, with weight 1 minus the distance. That is a triangle, the same
-# for all. To enlarge s = 2 times, it is 1/4, 3/4, 3/4, 1/4, and the stride is 2:
+# for all. To enlarge s = 2 times, the outputs near an input lie 3/4, 1/4, 1/4, 3/4 away from it. So
+# the filter is 1/4, 3/4, 3/4, 1/4, and the stride is 2, as an input pixel is two outputs wide:
 #
 # | input | paints | | | | | |
 # |---|---|---|---|---|---|---|
@@ -145,7 +145,7 @@ def paint(x, s):
 
 
 def enlarge(x, s):
-    """Do it to maps (N, C, H, W), each channel by itself; the filter is a product of triangles."""
+    """Enlarge maps (N, C, H, W), each channel by itself (groups=C), by products of triangles."""
     C, square = x.shape[1], np.outer(triangle(s), triangle(s))  # (K, K)
     w, padding = np.stack([square[None]] * C), (len(square) - s) // 2  # (C, 1, K, K)
     return ops.conv_transpose2d(x, w, stride=s, padding=padding, groups=C)  # (N, C, sH, sW)
@@ -153,7 +153,7 @@ def enlarge(x, s):
 
 assert paint([0.0, 4.0], 2).tolist() == [0.0, 1.0, 3.0, 3.0]
 
-# The picture: enlarge ones, and the answer should be ones. Wherever two triangles meet, it is.
+# The picture: enlarge ones, and the answer should be ones. Where two triangles overlap, it is.
 figure = Figure(figsize=(9.6, 3.6), layout="constrained")
 left, right = figure.subplots(1, 2, width_ratios=(1.45, 1))
 for j, colour in enumerate((BLUE, ORANGE, GREEN, RED, SKY)):
@@ -177,7 +177,7 @@ lesson.show(figure, "triangles")
 # With triangle weights, kernel `K = 2s - s % 2`, stride s and padding `(K - s) / 2`, a transposed
 # convolution **is** bilinear interpolation, but for a frame of s // 2 pixels, half an input pixel,
 # that fades. With one channel of scores for each class (lesson 1), all scores of a pixel fade by
-# the same factor: the largest stays the largest. A loss notices, and so do sums with other scores.
+# the same factor: the largest stays. Losses and sums with other scores do notice (lessons 8, 10).
 
 # %%
 x = rng.standard_normal((2, 3, 5, 6))  # (N, C, H, W)
@@ -217,8 +217,8 @@ for axes, title, shown in zip(figure.subplots(1, 3), titles, (nearest, right, wr
 lesson.show(figure, "labels")
 
 # %% [markdown]
-# **Shrinking with it.** It reads two pixels along each axis, however many lie between: average
-# instead. **Mixing the conventions**, one in training and one in use: a ramp shows the shift.
+# **Shrinking with it.** It reads two pixels along each axis, though an output may stand for more
+# (below: for four). Average. **Training with squares, using points**: a ramp shows the shift.
 
 # %%
 stripes = np.tile([1.0, 0.0, 0.0, 1.0], 4)[None, None, None]  # (1, 1, 1, 16), half of it is 1
@@ -234,8 +234,8 @@ assert abs(apart).max() > 3 / 8, "8 pixels made 64: off by more than 3 of the ne
 # 2. Write `enlarge_exactly(x, s)` with `conv_transpose2d` and without a faded frame. (What should
 #    have been there to paint?) It is right when it equals `resize_bilinear` for s = 2, 3, 8.
 # 3. An output is a sum of inputs times weights, so a dy (lesson 3) goes back to the inputs it was
-#    mixed from, times the same weights. Write this backward of `interpolate` in loops. It is right
-#    when `testing.check_adjoint` accepts it for both conventions, enlarging and shrinking.
+#    mixed from, times the same weights. Write this backward of `interpolate` in loops. Right if
+#    `testing.check_adjoint(forward, backward, x)` accepts both conventions, larger and smaller.
 # 4. FCN-8s (lesson 10) enlarges by 2, by 2, by 8. For which maps is that 32 at once, away from the
 #    border? Show one for which it is and one for which it isn't, and say why.
 #

@@ -20,8 +20,8 @@ BLACK, ORANGE, _, GREEN, _, BLUE, _, _ = np.array(viz.default_palette(8)) / 255
 # ## By hand
 #
 # A dense layer (완전 연결 층, fully connected layer) takes a list of numbers and gives weighted sums of
-# them. To feed it a map, one writes the map's rows one after the other: that is to flatten it. Take
-# one sum over a 2 x 2 patch, with weights 1, 2, 3, 4 and bias 5, and slide it over 3 x 3 pixels:
+# them. To feed it a map, one writes the rows one after the other: that is to flatten it. Take one
+# sum, with weights 1, 2, 3, 4 and bias 5 (added at the end), and slide it over 3 x 3 pixels:
 #
 # | picture | | | patch | flattened | sum |
 # |---|---|---|---|---|---|
@@ -35,7 +35,7 @@ BLACK, ORANGE, _, GREEN, _, BLUE, _, _ = np.array(viz.default_palette(8)) / 255
 
 # %%
 picture = np.array([[1.0, 0, 2], [0, 3, 1], [4, 1, 0]])
-W, b = np.array([[1.0, 2, 3, 4]]), np.array([5.0])  # a dense layer: (K, inputs), (K,)
+W, b = np.array([[1.0, 2, 3, 4]]), np.array([5.0])  # (outputs, inputs), (outputs,)
 patches = [picture[i : i + 2, j : j + 2].ravel() for i in range(2) for j in range(2)]
 by_hand = np.array([ops.linear(patch[None], W, b)[0, 0] for patch in patches]).reshape(2, 2)
 assert by_hand.tolist() == [[18, 22], [27, 13]]
@@ -90,15 +90,16 @@ def run_once(x):
     return ops.conv2d(hidden, W4.reshape(CLASSES, HIDDEN, 1, 1), b4)  # (1, CLASSES, OH, OW)
 
 
-x = rng.standard_normal((1, C, 33, 41))
+x = rng.standard_normal((1, C, 33, 41))  # (33 - 13) / 4 + 1 = 6 patches down, 8 across
 error = abs(slide(x) - run_once(x)).max()
 assert error < 1e-10, f"patches and one run differ by {error}"
 print(f"{slide(x)[0, 0].size} patches, and one run: the scores differ by at most {error:.0e}")
 
 # %% [markdown]
 # In the second version nothing has been approximated. A convolution does the same thing everywhere,
-# so a patch's first map is a piece of the picture's first map, and so on to the last layer. A
-# network without dense layers is called fully convolutional (완전 합성곱 신경망, FCN).
+# so a patch's first map is a piece of the picture's first map. The maxima have steps of 2, but as
+# patches start at multiples of 4, their windows are among the picture's, too, and so on to the last
+# layer. A network without dense layers is called fully convolutional (완전 합성곱 신경망, FCN).
 #
 # ## Dense layers: 7x7, then 1x1
 #
@@ -109,7 +110,7 @@ print(f"{slide(x)[0, 0].size} patches, and one run: the scores differ by at most
 # in column `(c H + i) W + j`: exactly the order in which `reshape` counts.
 #
 # `models.build("patch")` is our larger classifier: patches of 21, whose dense layer sees 3 x 3. Its
-# `twin()` has the same weights as convolutions.
+# `twin()` has the same weights as convolutions. `width`: how many channels the first makes.
 
 # %%
 model = models.build("patch", in_channels=1, classes=2, width=8, dtype="float64")
@@ -150,8 +151,8 @@ def count(first, second, last):
 assert model.multiply_adds(64) == 11 * 11 * count(19, 7, 1) == 11 * 11 * 91_784
 assert twin.multiply_adds(64) == count(62, 28, 11)
 ratio = {}
-for H in (21, 25, 29, 37, 45, 64, 96, 128, 256, 512, 1024):  # the models count themselves, too
-    ratio[H] = model.multiply_adds(H) / twin.multiply_adds(H)
+for H in (21, 25, 29, 37, 45, 64, 96, 128, 256, 512, 1024):
+    ratio[H] = model.multiply_adds(H) / twin.multiply_adds(H)  # the models count themselves, too
     if H in (21, 64, 1024):
         cost = f"{twin.multiply_adds(H):,} multiplications at once"
         print(f"{H} x {H}: {cost}, {ratio[H]:.2f} times as many by patches")
@@ -162,13 +163,11 @@ limit = 91_784 / (72 * 16 + 1152 * 4 + 9216 + 128)
 assert 0.98 < ratio[1024] / limit < 1, "the ratio should come near its limit"
 
 # %% [markdown]
-# Why so much? Count how often the patches compute each place of the first convolution's map. In the
-# middle of the picture up to 25 patches of 21 pixels lie over one place, and each computes the same
-# number there.
+# Why so much? Count how often the patches compute each place of the first convolution's map. In
+# the middle up to 25 patches lie over one place, and each computes the same number there.
 
 # %%
-H = 45
-seen = np.zeros((H - 2, H - 2), int)  # of the first map, which has no padding
+H, seen = 45, np.zeros((45 - 2, 45 - 2), int)  # the picture's side; its first map
 for top in range(0, H - 21 + 1, STEP):
     for left in range(0, H - 21 + 1, STEP):
         seen[top : top + 19, left : left + 19] += 1
@@ -184,14 +183,13 @@ left.text(23, 36, "neighbours share\n17 x 21 of 21 x 21 pixels", ha="center", fo
 left.set(xlim=(0, H), ylim=(H, 0), aspect="equal", title=f"3 of the 49 patches of {H} x {H}")
 middle.imshow(seen, cmap="cividis", vmin=0)
 for i, j in ((1, 1), (1, 21), (21, 1), (21, 21), (12, 12)):
-    light = BLACK if seen[i, j] > 12 else "white"
-    middle.text(j, i, seen[i, j], ha="center", va="center", color=light)
+    middle.text(j, i, seen[i, j], ha="center", va="center", color="k" if seen[i, j] > 12 else "w")
 middle.set(title="times each place is computed", xticks=[], yticks=[])
 right.plot(list(ratio), list(ratio.values()), ".-", color=BLUE)
 right.axhline(limit, color=BLACK, ls=":")
 right.text(25, limit + 0.1, f"limit {limit:.2f}", fontsize=9)
-right.set(xscale="log", ylim=(0, 7), xlabel="side of the picture")
-right.set_title("patches cost this many times")
+right.set(xscale="log", ylim=(0, 7), xlabel="side of the picture (log scale)")
+right.set_title("multiplications: patches / one run")
 right.set_xticks([21, 64, 256, 1024], [21, 64, 256, 1024])
 right.minorticks_off()
 lesson.show(figure, "overlap")
@@ -215,8 +213,8 @@ assert np.allclose(ops.conv2d(maps, kernel)[0, :, 0, 0], dense @ maps.ravel())
 assert not np.allclose(ops.conv2d(maps, mixed)[0, :, 0, 0], dense @ maps.ravel())
 
 # %% [markdown]
-# **Padding.** With it, a patch sees zeros where the picture goes on. Compare a patch of 9 x 9,
-# convolved by itself, with the whole picture, convolved at once.
+# **Padding.** With it, a patch sees zeros where the picture goes on. A patch of 9 x 9, convolved by
+# itself: 32 of 81 outputs differ from those of the whole picture.
 
 # %%
 x, w = rng.standard_normal((1, 1, 27, 27)), rng.standard_normal((1, 1, 3, 3))
@@ -225,33 +223,29 @@ alone = ops.conv2d(x[:, :, 9:18, 9:18], w, padding=1)[0, 0]  # (9, 9)
 wrong = abs(alone - whole) > 1e-9
 assert not wrong[1:-1, 1:-1].any(), "inside, both see the same pixels"
 assert wrong.sum() == 9 * 9 - 7 * 7, "the whole frame should be wrong"
-print(f"padded patches: {wrong.sum()} of 81 outputs differ after a single convolution")
 
 # %% [markdown]
 # ## Exercises (solutions: `lessons/solutions/09_patches_to_fcn.py`)
 #
-# 1. On paper: follow a patch of 25 through the layers. How many weights has the first dense layer?
-#    Check it with `models.build("patch", classes=2, patch=25)`.
+# 1. On paper: follow a patch of 25 through the table's layers. How many weights has the first dense
+#    layer? Check it with `models.build("patch", classes=2, patch=25).fc1.weight.shape`.
 # 2. A classifier ends in a map of 3 channels and size (2, 4), flattened, then dense layers to 5 and
 #    to 2 numbers, with ReLU between. Write them as convolutions. They are right when on a map of
 #    size (6, 9) every output equals the dense layers on the window that it stands for.
 # 3. The twin speaks of every fourth pixel. Get a score for every one, by running it on the picture
-#    with 0 to 3 rows and columns cut off. It is right when each score is that of its own patch.
-# 4. Train both: compare the gradients of the mean loss over all patches with the twin's. Why must
-#    they be equal?
+#    with 0 to 3 first rows and columns cut off. Right if each score is that of its own patch.
+# 4. Choose a label for each patch. Compare the gradients (lesson 4) of the mean loss over all
+#    patches with the twin's. Why must they be equal?
 #
 # ## Where it comes from
 #
-# D. Ciresan et al., "Deep neural networks segment neuronal membranes in electron microscopy images"
-# (2012), section 2: a classifier of the centre pixel, patch by patch. J. Long et al., "Fully
-# convolutional networks for semantic segmentation" (2015), section 3.1: dense layers as
-# convolutions.
+# Ciresan et al., "Deep neural networks segment neuronal membranes in electron microscopy images"
+# (2012), section 2: a classifier of the centre pixel, patch by patch. Long et al., "Fully
+# convolutional networks for semantic segmentation" (2015), sec. 3.1: dense layers as convolutions.
 #
 # The Korean notes "Segmentation" (on patches) and "03. CS231N 요약" (on windows that slide) say that
 # a run for each costs too much. "[Computer Vision] 06. Segmentation" and "71차시: Segmentation" say
 # that VGG16's dense layers become 1x1 convolutions: true of the last two; the first becomes 7x7.
-# They also say that flattening forgets where things are. It doesn't: there is one weight for each
-# place. What is lost is that the *output* has no places, and the freedom to take a picture of
-# another size.
-#
-# Our scores lie 4 pixels apart, VGG16's 32. Lesson 10 makes labels for all pixels of such a map.
+# They also say that flattening forgets where things are. It doesn't: each place has a weight of its
+# own. But the *output* has no places, and the picture's size is fixed. Our scores lie 4 pixels
+# apart, VGG16's 32. Lesson 10 makes labels for all pixels of such a map.

@@ -2,7 +2,7 @@
 # # FCN-32s, 16s, 8s: what a skip adds
 #
 # Lesson 9 gave one score for every few pixels. In the network FCN (완전 합성곱 신경망) it is one for 32 x
-# 32. Enlarging makes labels of them, but blurred ones. **How can a network know that there is a
+# 32 pixels. Enlarged, they label all pixels, but coarsely. **How can a network know that there is a
 # shape and also where its outline runs?** It asks its own earlier maps, which are finer, and adds
 # their scores. These side paths are called skips (스킵 연결, skip connection).
 
@@ -44,21 +44,21 @@ assert (enlarged + skip).tolist() == [1.5, 1, 2, -1.5], "the third place should 
 # ## How coarse is 32?
 #
 # Take the truth of a picture of 64 x 64, and keep of each 32 x 32 pixels only which share of them
-# is shape: 2 x 2 numbers. Enlarge again. No network is involved, and even so little is left. With
-# 16 x 16 and 8 x 8 pixels it gets better. To measure it we take the boundary F1 (경계 F1): how much
-# of the true outline has a drawn one at most 2 pixels away, and the other way round; 1 is best.
+# is shape: 2 x 2 numbers. Enlarge again; above 1/2 is shape. No network is involved, and even so
+# little is left. With 16 x 16 and 8 x 8 pixels it gets better. We measure it by the boundary F1 (경계
+# F1) of lesson 5. R is the share of the true outline that has a drawn one at most 2 pixels away, P
+# the share of the drawn one that has a true one so near. F1 = 2 P R / (P + R); 1 is best.
 
 # %%
 pictures = data.Synthetic("shapes", size=64, count=128)
 normalisation = data.measure_normalisation(pictures)  # brings colours to mean 0, deviation 1
-# Held out: pictures that no network here is trained on.
-held_out = list(data.Synthetic("shapes", split="val", size=64, count=24))
+held_out = list(data.Synthetic("shapes", split="val", size=64, count=24))  # not trained on
 truth = np.stack([sample.labels > 0 for sample in held_out]).astype(np.int64)  # (24, 64, 64)
 x = np.stack([normalisation.apply(sample.image).transpose(2, 0, 1) for sample in held_out])
 
 
 def outlines(labels):
-    """Mean boundary F1 over the held-out pictures (24, 64, 64)."""
+    """Mean boundary F1 over both classes and the held-out pictures (24, 64, 64)."""
     pairs = zip(truth, labels, strict=True)
     return np.mean([metrics.boundary_f1(*pair, 2, tolerance=2).mean() for pair in pairs])
 
@@ -82,9 +82,10 @@ assert outlines(grains[32]) < outlines(grains[16]) < outlines(grains[8])
 #     pool4 -- score_pool4 ----------------'            |
 #     pool3 -- score_pool3 -----------------------------'
 #
-# That is FCN-8s. FCN-16s has no pool3: it ends in 2x and 16x. FCN-32s has no skip at all. Enlarging
-# is a transposed convolution (전치 합성곱): the two 2x start as triangles and are learned, the last
-# stays as it is. Here it is in loops, with the weights of a model of ours, and asserted equal.
+# That is FCN-8s, named after its last enlargement. FCN-16s has no pool3: it ends in 2x and 16x.
+# FCN-32s has no skip at all. Enlarging is a transposed convolution (전치 합성곱). The two 2x have a 4 x
+# 4 filter for each pair of classes and no bias; they start as triangles and are learned. The last
+# enlarges each class by itself and stays as it is. Here it is in loops, with a model's weights.
 
 
 # %%
@@ -101,7 +102,7 @@ def paint(x, w, s):
 
 def fcn8s(model, x):
     """Give the scores of an FCN-8s, and the three maps of scores that it adds up."""
-    _, _, pool3, pool4, pool5 = model.backbone(Tensor(x))  # (N, channels, 8, 8), 4 x 4, 2 x 2
+    _, _, pool3, pool4, pool5 = model.backbone(Tensor(x))  # VGG; (N, C, 8, 8), 4 x 4, 2 x 2
     deep = model.relu7(model.fc7(model.relu6(model.fc6(pool5))))
     scored = model.score_fr(deep), model.score_pool4(pool4), model.score_pool3(pool3)
     parts = [y.data for y in scored]  # (N, classes, 2, 2), 4 x 4, 8 x 8
@@ -118,9 +119,11 @@ def fcn8s(model, x):
 # goes on; then the same with FCN-8s. With `stepwise=True`, FCN-32s enlarges by 2, 2, 8 as well.
 # Then **a new skip changes no bit of the output** when it is put in: it can't start worse.
 #
-# Our pictures hold shapes on a background. We ask for "shape or background", which a network with
-# one convolution a level learns in seconds. To be fair, the two coarser ones are trained on as
-# well, until all three have had 140 steps.
+# We ask for "shape or background". A small network learns that in seconds: one convolution a level,
+# 6 channels (`width`) on the first. Each convolution is followed by batch normalisation (배치 정규화).
+# It brings a channel to mean 0 and deviation 1, then scales and shifts it by two learned numbers.
+# In training, mean and deviation are the batch's; after `eval()`, averages kept from training.
+# To be fair, the two coarser ones are trained on, until all three have had 140 steps.
 
 
 # %%
@@ -143,13 +146,12 @@ def predict(model):
 
 
 loader = data.Loader(pictures, batch=4, normalisation=normalisation, threads=0)
-small = {"classes": 2, "width": 6, "convolutions": (1, 1, 1, 1, 1), "dropout": 0.0}
+small = {"classes": 2, "width": 6, "convolutions": (1, 1, 1, 1, 1), "dropout": 0}
 coarse = models.build("fcn32s", stepwise=True, **small)
 train(coarse, 0, 60)
 finer = FCN16s.from_fcn32s(coarse)
 with no_grad():
     assert (finer(x).data == coarse(x).data).all(), "a new skip should change no bit"
-start = outlines(predict(coarse))
 train(finer, 60, 100)
 finest = FCN8s.from_fcn16s(finer)
 train(finest, 100, 140)
@@ -163,18 +165,15 @@ assert error < 1e-3, f"the network in loops is off by {error}"
 print(f"FCN-8s in loops: off by {error:.0e}, in scores up to {abs(by_loops).max():.0f}")
 
 # %% [markdown]
-# ## The claim, asserted
+# ## The claim
 #
 # Each skip brings the outlines nearer to the true ones. It isn't longer training: all got as much.
 
 # %%
-models_by_name = {"FCN-32s": coarse, "FCN-16s": finer, "FCN-8s": finest}
-labels = {name: predict(model) for name, model in models_by_name.items()}
+labels = {"FCN-32s": predict(coarse), "FCN-16s": predict(finer), "FCN-8s": predict(finest)}
 f1 = {name: outlines(predicted) for name, predicted in labels.items()}
 for name, predicted in labels.items():
-    right = np.mean(predicted == truth)
-    print(f"{name:7}: boundary F1 {f1[name]:.2f}, {right:.0%} of the pixels right")
-print(f"FCN-32s after 60 steps, where the others branched off: boundary F1 {start:.2f}")
+    print(f"{name:7}: boundary F1 {f1[name]:.2f}, right pixels {np.mean(predicted == truth):.0%}")
 assert f1["FCN-32s"] + 0.05 < f1["FCN-16s"], "the skip from pool4 should help the outlines"
 assert f1["FCN-16s"] + 0.05 < f1["FCN-8s"], "the skip from pool3 should help them more"
 
@@ -192,9 +191,9 @@ figure.supxlabel("numbers: boundary F1 of 24 held-out pictures; white: outline",
 lesson.show(figure, "skips")
 
 # %% [markdown]
-# Below, one picture. Above: what its truth would be at each grain. Below: what each path of FCN-8s
-# says, as the score of shape minus that of background. At 32 x 32 nothing is left of these three
-# shapes; the deep path has four numbers to speak with. Places come from pool3.
+# Now one picture. Upper row: its truth at each grain. Lower row: what each path of FCN-8s says, as
+# the score of shape minus that of background. At 32 x 32 nothing is left: no quarter is more than
+# half shape. The deep path has four numbers to speak with. Places come from pool3.
 
 # %%
 figure, n = Figure(figsize=(9.6, 5.3), layout="constrained"), 4
@@ -205,22 +204,21 @@ for axes, (title, shown) in zip(top, drawn.items(), strict=True):
     axes.set(xticks=[], yticks=[], title=title)
 names = ("deep: score_fr", "score_pool4", "score_pool3", "scores of FCN-8s")
 for axes, title, shown in zip(bottom, names, [*parts, by_loops], strict=True):
-    margin = shown[n, 1] - shown[n, 0]
-    limit = abs(margin).max()
+    limit = abs(margin := shown[n, 1] - shown[n, 0]).max()
     axes.imshow(margin, cmap="PuOr_r", vmin=-limit, vmax=limit, extent=(0, 64, 64, 0))
     axes.contour(np.arange(64) + 0.5, np.arange(64) + 0.5, truth[n], [0.5], colors="black")
     axes.set(xticks=[], yticks=[], title=title)
-figure.supxlabel("orange: shape, purple: background; each with its own range", fontsize=10)
+figure.supxlabel("orange: shape, purple: background, white: undecided; own ranges", fontsize=10)
 lesson.show(figure, "what_each_path_says")
 
 # %% [markdown]
 # ## What people get wrong
 #
-# **Starting a new skip at random.** It shouts into scores that were good. Zero is no dead end: the
-# gradient of its weight is dy times the map below, and neither is 0.
+# **Starting a new skip at random.** It spoils scores that were good. Zero is no dead end: the
+# gradient of a skip's weight is dy times the map it reads, and neither is 0.
 #
 # **Keeping the old optimiser.** The new model has arrays of its own. An optimiser that was made for
-# the old one moves the old one, and the new skip never learns. No error tells.
+# the old one moves the old one, and the new skip never learns. No error is raised.
 
 # %%
 careless = FCN8s.from_fcn16s(finer)
@@ -238,23 +236,21 @@ assert after < before - 0.05, "a random skip should have done harm"
 # ## Exercises (solutions: `lessons/solutions/10_fcn_skips.py`)
 #
 # 1. A picture has 96 x 160 pixels. On paper: the sizes of pool3, pool4, pool5 and of all score
-#    maps. Check them with `model.level_sizes((96, 160))`.
-# 2. How many parameters does each skip add, for 21 classes at the paper's size (pool4 has 512
-#    channels, pool3 256)? With the 2x layers you have all that FCN-8s has and FCN-32s hasn't. Check
-#    it with `initialise=False`, which fills nothing.
-# 3. Without `stepwise`, as in the paper, FCN-32s enlarges by 32 at once, and FCN-16s starts with 2x
-#    and then 16x. Take random scores of 3 classes on 4 x 4 places and enlarge them both ways, with
-#    triangles. How many labels differ? It is right when on scores that rise evenly from left to
-#    right (a ramp) nothing differs, away from the border.
+#    maps. Check them with `finest.level_sizes((96, 160))`.
+# 2. How many parameters does each skip add, with its 2x layer, for 21 classes at the paper's size
+#    (pool4 has 512 channels, pool3 256)? Right if that is what the counts of "fcn32s", "fcn16s" and
+#    "fcn8s" differ by: `models.build(name, classes=21, width=64, initialise=False)` allocates a
+#    model but fills nothing; `.parameter_count()` counts.
+# 3. Without `stepwise`, as in the paper, FCN-32s enlarges by 32 at once, FCN-16s by 2 and then 16.
+#    Take random scores of 3 classes on 4 x 4 places and enlarge them both ways, with triangles. How
+#    many labels differ? Right if on a ramp (scores that rise evenly from left to right) nothing
+#    differs, away from the border.
 #
 # ## Where it comes from
 #
 # J. Long, E. Shelhamer and T. Darrell, "Fully convolutional networks for semantic segmentation"
-# (2015), sections 3 and 4: skips, their zeros, training in stages. Theirs start from VGG16's
-# trained weights.
+# (2015), sections 3 and 4: skips, their zeros, stages. Theirs start from VGG16's trained weights.
 #
-# The Korean notes "Segmentation" say that each path is enlarged by itself, and then all three are
-# put together. In the paper the sums come one after the other: 2x, add, 2x, add, 8x. They are right
-# that early layers see less of the picture and so know more about places. "[Computer Vision] 06.
-# Segmentation" puts *feature maps* together. FCN adds *scores*; to put maps side by side is U-Net's
-# way (lesson 12).
+# The Korean notes "Segmentation" enlarge each path by itself and then put all three together. In
+# the paper the sums come one after the other: 2x, add, 2x, add, 8x. "[Computer Vision] 06.
+# Segmentation" puts *feature maps* together. FCN adds *scores*; maps side by side are U-Net's way.

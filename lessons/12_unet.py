@@ -69,14 +69,13 @@ for n in fits:
 
 # %% [markdown]
 # Why 92? Two convolutions take 2 pixels a side, and a pixel of level k is 2^k of the picture's.
-# Levels 0 to 3 are passed twice, the bottom once: 2 * 2 * (1 + 2 + 4 + 8) + 2 * 16 = 92. The lost
-# rim is where a window would have had to read outside. So nothing is made up at the border.
+# Levels 0 to 3 are passed twice, the bottom once: 2 * 2 * (1 + 2 + 4 + 8) + 2 * 16 = 92. This lost
+# rim, the **halo**, is where a window would have read outside: nothing is made up at the border.
 
 # %%
 assert 2 * 2 * (1 + 2 + 4 + 8) + 2 * 16 == 92 == paper.halo
 GREEN, RED = np.array(viz.default_palette(8))[[3, 6]] / 255
-figure = Figure(figsize=(9.4, 3.4), dpi=110, layout="constrained")
-axes = figure.subplots()
+axes = (figure := Figure(figsize=(9.4, 3.4), dpi=110, layout="constrained")).subplots()
 for step, row in enumerate(rows):
     depth, down = -min(step, 8 - step), -1 if step < 4 else 1
     axes.text(step, depth, " - ".join(map(str, row)), ha="center", va="center", fontsize=9)
@@ -96,7 +95,8 @@ lesson.show(figure, "sizes")
 # %% [markdown]
 # ## The network, with our ops
 #
-# One level, as in the table: crop, concatenate, convolve. The same as `models.build("unet", ...)`.
+# One level, as in the table: crop, concatenate, convolve. Each level down has twice the channels
+# (`width` on the first), each doubling on the way up halves them. `models.build` agrees.
 
 
 # %%
@@ -127,9 +127,9 @@ assert scores.shape == (1, 2, 4, 10) and np.allclose(scores, small(picture).data
 # ## Elastic deformation
 #
 # The paper had 30 pictures. It made more of them by bending (**elastic deformation**, 탄성 변형): a
-# random shift for each point of a 3 x 3 grid, spread smoothly over all pixels. Picture and labels
-# follow the same field: output pixel (i, j) reads at (i + field[0], j + field[1]). The picture is
-# interpolated. Labels take the nearest pixel: half of class 2 and half of class 4 isn't class 3.
+# random shift (deviation `sigma` pixels) for each point of a 3 x 3 grid, spread smoothly over all
+# pixels. Picture and labels follow the same field: output (i, j) reads at (i + field[0], j +
+# field[1]). The picture is interpolated. Labels take the nearest pixel: a class has no halves.
 
 # %%
 cells = data.Synthetic("cells", size=96)
@@ -150,7 +150,7 @@ assert set(np.unique(bent_labels)) <= set(np.unique(labels)), "no label appears"
 # Cells that nearly touch must not grow together, but the gap between them is a few pixels and
 # hardly counts in the mean loss. So the loss of each background pixel gets a **border weight**
 # (경계 가중치), `1 + 10 exp(-(d1 + d2)^2 / 50)`, d1 and d2 its distances to the nearest and second
-# nearest cell. One background pixel between two cells: d1 = d2 = 1, 1 + 10 exp(-4/50) = 10.23.
+# nearest cell. By hand: cell 1, background 0, cell 2: d1 = d2 = 1, 1 + 10 exp(-4/50) = 10.23.
 
 # %%
 row = data.border_weight(np.array([[1, 0, 2]]))
@@ -173,22 +173,22 @@ titles = ["picture", "bent", "its labels, bent alike", "the same field on a grid
 for axes, part, title in zip(above.subplots(1, 4), parts, titles, strict=True):
     axes.imshow(part, cmap="gray")
     axes.set_title(title, fontsize=9)
-    axes.axis("off")
 left, right = below.subplots(1, 2)
 left.imshow(viz.colourise(instances, viz.default_palette(4)))
 left.set_title("three cells", fontsize=9)
-left.axis("off")
 shown = right.imshow(weight, cmap="cividis", vmin=1)
 right.set_title("weight of each pixel in the loss", fontsize=9)
-right.axis("off")
+for axes in figure.axes:
+    axes.axis("off")
 below.colorbar(shown, ax=right)
 lesson.show(figure, "training")
 
 # %% [markdown]
 # ## The claim
 #
-# *The crop from the middle lays those numbers side by side that speak of the same pixels.* For each
-# of the two maps we ask which input pixels a number sees (lesson 2), and take their middle.
+# *The crop from the middle lays those numbers side by side that speak of the same pixels.* Which
+# input pixels does a number see (lesson 2), and what is their middle? From below, numbers 0 and 1
+# both see pixels 0 to 13. Their partners across, 4 and 5, see 4 to 8 and 5 to 9: 6.5, all in all.
 
 # %%
 twice_3 = [sizes.Layer(3), sizes.Layer(3)]
@@ -198,7 +198,7 @@ around = [*twice_3, sizes.Layer(2, stride=2), *twice_3, sizes.Layer(2, stride=2,
 def middles(layers, first, count=8):
     """Middle of the input pixels that outputs first, first + 1, ... see, averaged over pairs."""
     seen = [np.mean(sizes.input_range(layers, first + i)) for i in range(count)]
-    return np.reshape(seen, (-1, 2)).mean(axis=1)  # a pair comes from one pixel below
+    return np.reshape(seen, (-1, 2)).mean(axis=1)  # doubling makes a pair of one number
 
 
 assert (middles(twice_3, first=4) == middles(around, first=0)).all(), "the middle crop fits"
@@ -222,8 +222,8 @@ except ValueError as error:
 assert "the nearest that fit: 556 or 572" in message, "570 is refused"
 
 # %% [markdown]
-# **Interpolating labels.** Halfway between background (0) and membrane (2) bilinear reading finds
-# cell (1).
+# **Interpolating labels.** Halfway between background (0) and membrane (2) `data.warp`, which
+# interpolates, finds cell (1).
 
 # %%
 half_a_column = np.full((2, 1, 3), [[[0.0]], [[-0.5]]])  # (2, H, W)
@@ -235,15 +235,16 @@ assert data.warp(np.array([[0, 2, 2]]), half_a_column)[0, 1] == 1, "a class that
 # 1. On paper: all sizes for 44 pixels at depth 2. Right if `output_size` agrees.
 # 2. Write the halo, what is lost on each side, as a formula of the depth, and the rule for sizes
 #    that fit. Right if both agree with `walk` for depths 1 to 5.
-# 3. A straight gap is g wide from rim to rim. From which g on is less than 1 added to the weight of
-#    its pixels? Check with `border_weight`.
-# 4. A bent sheet may fold over itself. Find out from the field alone where it does. Right if 96
-#    pixels never fold with sigma 2, and often with sigma 25.
+# 3. A straight gap: from the last pixel of one cell to the first of the next it is g. From which
+#    whole g on is less than 1 added to the weight of its pixels? Check with `data.border_weight`.
+# 4. A bent sheet may fold over itself. Does that of `data.elastic_field(96, sigma=s, rng=key)`?
+#    Hint: where a pixel's little square is read, it has a signed area (determinant). Right if none
+#    of 40 keys folds with sigma 2, and most do with sigma 25.
 #
 # ## Where it comes from
 #
 # - O. Ronneberger, P. Fischer, T. Brox, "U-Net" (2015): section 2 and figure 1 (sizes), section 3
 #   and equation 2 (weights), section 3.1 (bending).
 # - "[Computer Vision] 06. Segmentation" gives 572 x 572 x 3; the paper's pictures have one channel.
-# - "Image Segmentation" has "over-tile" (the paper: overlap-tile, lesson 13) and "data augmentation
-#   (morphological operation)". The paper bends; morphology only finds the borders between cells.
+# - "Image Segmentation": "over-tile" (overlap-tile, lesson 13), "data augmentation (morphological
+#   operation)". The paper bends; morphology only finds the borders between cells.

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # The same kernel four times
 #
-# The loops of lesson 2 are right, and with them one training step would take minutes. `ops.conv2d`
-# is done in milliseconds. **What does the fast one do differently, and how do we know that it is
+# The loops of lesson 2 are right, but one training step would take minutes. `ops.conv2d` takes
+# milliseconds. **What does the fast one do differently, and how do we know that it is
 # still the same function?** A function that does the arithmetic on arrays is called a **kernel**
 # here (커널; not the filter of a convolution). A folder of all kernels in one technique is a
 # **backend** (백엔드): plain loops (`reference`), NumPy, Numba, CUDA C for graphics processors
-# (GPUs). The first cell says which can run here. An absent one is never replaced in silence.
+# (GPUs; `cuda-on-cpu` is for machines without one). An absent one is never replaced in silence.
 
 # %%
 import time
@@ -39,8 +39,8 @@ for name in ops.BACKENDS:
 # ## By hand: count the products. Then loops
 #
 # A 3 x 3 picture and a 2 x 2 filter: the filter fits in 4 places, with 4 products each, 16 in all.
-# In general every output, N K OH OW of them, is a sum of C KH KW products. A layer with 8 channels
-# before and after, 3x3 filters and 32 x 32 outputs needs 8 * 32 * 32 * 8 * 9 = 589,824.
+# In general every output, N K OH OW of them, is a sum of C KH KW products. A layer with 4 channels
+# before and after, 3x3 filters and 32 x 32 outputs needs 4 * 32 * 32 * 4 * 9 = 147,456.
 
 
 # %%
@@ -56,24 +56,23 @@ def conv2d_loops(x, w):
 
 
 y, count = conv2d_loops(np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2)))
-assert y.ravel().tolist() == [8, 12, 20, 24] and count == 4 * 4
-x = rng.standard_normal((1, 8, 34, 34)).astype(np.float32)  # (N, C, H, W)
-w = rng.standard_normal((8, 8, 3, 3)).astype(np.float32)  # (K, C, KH, KW)
+assert y.ravel().tolist() == [8, 12, 20, 24] and count == 4 * 4  # 8 = 0 + 1 + 3 + 4
+x = rng.standard_normal((1, 4, 34, 34)).astype(np.float32)  # (N, C, H, W)
+w = rng.standard_normal((4, 4, 3, 3)).astype(np.float32)  # (K, C, KH, KW)
 start = time.perf_counter()
-exact, count = conv2d_loops(x.astype(float), w.astype(float))  # (1, 8, 32, 32)
+exact, count = conv2d_loops(x.astype(float), w.astype(float))  # (1, 4, 32, 32)
 seconds = {"loops above": time.perf_counter() - start}
-assert count == 8 * 32 * 32 * 8 * 9 == 589_824
+assert count == 4 * 32 * 32 * 4 * 9 == 147_456
 print(f"loops: {seconds['loops above'] / count * 1e9:.0f} ns for each product")
 
 # %% [markdown]
-# A processor multiplies and adds in less than a nanosecond. The rest is Python, which for each
-# product looks up names, checks types, makes number objects and throws them away.
+# A product takes a processor less than a nanosecond. The rest is Python: names, types, objects.
 #
 # ## NumPy: few calls, each on much
 #
 # Do the Python work once for a whole array. The filter has only 9 places (i, j), called taps. For
 # one tap, all outputs together are a matrix product: w[:, :, i, j] (K x C) times a shifted cut of
-# the picture (C x pixels). Nine calls instead of 589,824 steps. (`ops` uses im2col, lesson 2.)
+# the picture (C x pixels). Nine calls instead of 147,456 steps. (`ops` uses im2col, lesson 2.)
 
 
 # %%
@@ -82,9 +81,8 @@ def conv2d_taps(x, w):
     (_, C, H, W), (K, _, KH, KW) = x.shape, w.shape
     OH, OW = H - KH + 1, W - KW + 1
     y = np.zeros((K, OH * OW), x.dtype)
-    for i, j in np.ndindex(KH, KW):
-        cut = x[0, :, i : i + OH, j : j + OW].reshape(C, OH * OW)
-        y += w[:, :, i, j] @ cut  # (K, C) @ (C, OH OW)
+    for i, j in np.ndindex(KH, KW):  # (K, C) @ (C, OH OW)
+        y += w[:, :, i, j] @ x[0, :, i : i + OH, j : j + OW].reshape(C, OH * OW)
     return y.reshape(1, K, OH, OW)
 
 
@@ -94,11 +92,11 @@ assert np.allclose(conv2d_taps(x, w), exact, atol=1e-4)
 # ## Numba: the loops again, compiled
 #
 # Numba reads a Python function and makes machine code of it. The loops stay loops; names and types
-# are settled once, when it is compiled. So the first call with a new type is slow. `prange` gives
-# the turns of a loop to all cores: right, as long as no two turns write to the same place.
+# are settled once, when it is compiled. So the first call with a new type takes seconds. `prange`
+# shares a loop's turns among the processor's cores: right, if no two turns write to one place.
 #
-# Files and functions have the same names in each backend's folder. Here is the core of the backward
-# of max pooling, from the files. Numba's p is n and c in one: its turns write different maps.
+# Here is the core of the backward of max pooling, from the files. Numba's p is n and c in one, its
+# m is oh and ow in one: each turn of p writes a map of its own.
 
 # %%
 kernels = {"reference": ("max_pool2d_backward", "for n in", 6), "numba": ("_add_at", "for p", 3)}
@@ -112,8 +110,10 @@ for backend, (function, first, count) in kernels.items():
 # %% [markdown]
 # ## CUDA C: what one thread computes
 #
-# A GPU runs thousands of threads at a time, all with the same text. No loop goes over the outputs:
-# each thread learns its number t, finds out which output that is, and computes it alone.
+# A GPU runs thousands of threads at a time, all with the same text (`__global__` marks it). No loop
+# goes over the outputs: each thread learns its number t (it knows its block of `blockDim.x` threads
+# and its place there), finds out which output that is, and computes it alone. In memory all is one
+# row, y[n, k, oh, ow] at ((n K + k) OH + oh) OW + ow; divisions and remainders go the way back.
 #
 # ```c
 # __global__ void conv2d(float *y, const float *x, const float *w,
@@ -131,20 +131,19 @@ for backend, (function, first, count) in kernels.items():
 # }
 # ```
 #
-# Nobody says in which order threads run. In any order y is the same, because each thread writes its
-# own y[t] and reads no other. Here is our layer's thread in Python:
+# Threads run in no fixed order. In any order y is the same, since each writes its own y[t] and
+# reads no other. Here is our layer's thread in Python:
 
 
 # %%
 def thread(t, y):
-    """Compute output number t; y is flat."""
     if t < y.size:
         ow, oh, k = t % 32, t // 32 % 32, t // 32 // 32
         y[t] = (w[k] * x[0, :, oh : oh + 3, ow : ow + 3].astype(float)).sum()
 
 
-flat = np.full(8 * 32 * 32, np.nan)  # (K OH OW,)
-for t in rng.permutation(8 * 32 * 32 + 100):  # 100 threads too many, as in a last block
+flat = np.full(4 * 32 * 32, np.nan)  # (K OH OW,)
+for t in rng.permutation(4 * 32 * 32 + 100):  # 100 threads too many, as in a last block
     thread(t, flat)
 assert np.allclose(flat.reshape(exact.shape), exact, atol=1e-12), "threads in any order"
 
@@ -152,17 +151,14 @@ assert np.allclose(flat.reshape(exact.shape), exact, atol=1e-12), "threads in an
 # ## The claim, asserted: one function, whoever computes it
 #
 # All backends that are here agree up to float32's rounding, forward with our loops and backward
-# with one another. Times are printed, not asserted: they are this machine's, at this moment.
+# with one another. Times are printed, not asserted: they are this machine's.
 
 
 # %%
 def best_time(run, repeats):
     """Shortest time of several runs, after one that doesn't count."""
-    clock = [time.perf_counter()]
-    for _ in range(repeats + 1):
-        run()
-        clock.append(time.perf_counter())
-    return np.diff(clock)[1:].min()
+    clock = [(run(), time.perf_counter())[1] for _ in range(repeats + 1)]
+    return np.diff(clock).min()
 
 
 dy, gradients = rng.standard_normal(exact.shape).astype(np.float32), {}
@@ -180,8 +176,8 @@ seconds["taps above"] = best_time(lambda: conv2d_taps(x, w), 20)
 # %% [markdown]
 # ## Where the time goes
 #
-# Measure before making anything faster. `use_backend` takes a module of kernels, too. Ours has a
-# stopwatch around each op, and lets the true backend work. We time one step of a small U-Net.
+# `use_backend` takes a module of kernels, too. Ours has a stopwatch around each op, and lets the
+# true backend work. We time one step of a U-Net so small that Numba has little to compile.
 
 # %%
 used, spent = ops.current_backend(), Counter()
@@ -198,10 +194,10 @@ def timed(name, *arrays, **options):
 stopwatch = type(np)("stopwatch")  # an empty module
 for name in ops.__all__:
     setattr(stopwatch, name, partial(timed, name))
-model = models.build("unet", in_channels=1, classes=3, width=16, depth=3)
+model = models.build("unet", in_channels=1, classes=3, width=3, depth=1, norm=None)
 optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-images = rng.standard_normal((4, 1, 64, 64)).astype(np.float32)  # (N, C, H, W)
-labels = rng.integers(0, 3, (4, 64, 64))  # (N, H, W)
+images = rng.standard_normal((4, 1, 128, 128)).astype(np.float32)  # (N, C, H, W)
+labels = rng.integers(0, 3, (4, 128, 128))  # (N, H, W)
 for backend in (used, stopwatch):  # the first step compiles and fills caches
     with ops.use_backend(backend):
         start = time.perf_counter()
@@ -210,24 +206,24 @@ for backend in (used, stopwatch):  # the first step compiles and fills caches
         optimizer.step()
 total = time.perf_counter() - start
 spent["all else (tape, SGD)"] = total - sum(spent.values())
-print(f"{used}: {spent.most_common(1)[0][0]} takes the most time of a step")
+share = sum(spent[name] for name in spent if name.startswith("conv")) / total
+print(f"{used}: {spent.most_common(1)[0][0]} takes longest; convolutions {share:.0%} of a step")
 
-figure = Figure(figsize=(9.6, 3.4), layout="constrained")
-left, right = figure.subplots(1, 2)
+left, right = (figure := Figure(figsize=(9.6, 3.4), layout="constrained")).subplots(1, 2)
 for name in sorted(seconds, key=seconds.get):
     left.barh(name, seconds[name] * 1e3, color=SKY)
     left.text(seconds[name] * 1.2e3, name, f"{seconds[name] * 1e3:.3g} ms", va="center", fontsize=9)
 left.set(xscale="log", xlim=(0.01, 3e4 * max(seconds.values())), xlabel="milliseconds (log)")
-left.set(title="one convolution, 589,824 products")
-for name, share in spent.most_common(7)[::-1]:
-    right.barh(name, 100 * share / total, color=ORANGE)
+left.set_title("one convolution, 147,456 products")
+for name, time_of_op in spent.most_common(7)[::-1]:
+    right.barh(name, 100 * time_of_op / total, color=ORANGE)
 right.set(xlabel="percent of the time", title=f"one training step, {used}")
 lesson.show(figure, "times")
 
 # %% [markdown]
-# Left: what matters is how often Python takes a step. (On so small a layer nine taps can beat the
-# op of `numpy`, which can do more.) Right: convolutions take most of a step, so that is where work
-# pays. An op that takes 5 percent, made infinitely fast, gains 5 percent.
+# Left: what matters is how often Python takes a step. (On so small a layer nine taps can beat both
+# fast ops.) Right: convolutions take most of a step, so that is where work pays. An op that takes
+# 5 percent, made infinitely fast, gains 5 percent.
 #
 # ## What people get wrong
 #
@@ -241,8 +237,9 @@ lesson.show(figure, "times")
 # that returns before the work is done: wait for the device before you stop the watch.
 
 # %%
-y, indices = ops.max_pool2d(np.array([[[[1.0, 9, 2]]]]), (1, 2), stride=1)  # the 9 wins twice
-dy, lost = np.array([[[[10.0, 5.0]]]]), np.zeros(3)
+row = np.array([[[[1, 9, 2]]]], np.float32)
+_, indices = ops.max_pool2d(row, (1, 2), stride=1)  # the 9 wins twice
+dy, lost = np.array([[[[10, 5]]]], np.float32), np.zeros(3)
 lost[indices.ravel()] += dy.ravel()
 assert lost.tolist() == [0, 5, 0], "the first gradient should be lost"
 assert ops.max_pool2d_backward(dy, indices, (1, 3)).ravel().tolist() == [0, 15, 0]
@@ -254,17 +251,18 @@ assert (a + b) - a == 0 and (a - a) + b == 1, "the same three numbers, another o
 #
 # 1. On paper: the products of the second convolution of the paper's U-Net (64 channels to 64, 3x3,
 #    568 x 568 outputs). How long would loops take, at 1 microsecond for each?
-# 2. Make a module `mine` with a `conv2d` by taps (any stride and padding), and run it by
-#    `ops.use_backend(mine)`. It is right when `ops.conv2d` gives the other backends' numbers.
+# 2. Make a module `mine` with `conv2d(x, w, b, *, stride, padding, dilation, groups)` by taps (the
+#    first three options are pairs; b may be None) and run it by `ops.use_backend(mine)`. It is
+#    right when `ops.conv2d` gives the same numbers as with the other backends.
 # 3. Write the backward of max pooling as a gather: one thread for each *input* pixel, which looks
-#    for the windows that it won. It is right when it equals `ops`, with the threads in any order.
+#    for windows that it won (`indices`: row * W + column). It is right when it equals `ops`.
 #
 # ## Where it comes from
 #
-# S. K. Lam, A. Pitrou and S. Seibert, "Numba: a LLVM-based Python JIT compiler" (2015). J. Nickolls
-# and others, "Scalable parallel programming with CUDA" (2008). D. Goldberg, "What every computer
-# scientist should know about floating-point arithmetic" (1991), on rounding.
+# S. K. Lam and others, "Numba: a LLVM-based Python JIT compiler" (2015). J. Nickolls and others,
+# "Scalable parallel programming with CUDA" (2008). D. Goldberg, "What every computer scientist
+# should know about floating-point arithmetic" (1991), on rounding.
 #
 # The Korean notes "03. CS231N 요약" say nothing of backends, but they hold the reason for a profile:
-# Fast R-CNN needs 0.32 s for a picture, and 2 s with the search for proposals that it depends on.
-# The part that was made fast isn't where the time goes.
+# Fast R-CNN, a finder of objects, needs 0.32 s for a picture, and 2 s with the search for places to
+# look at. The part that was made fast isn't where the time goes.

@@ -108,4 +108,4 @@ testing.check_adjoint(
     lambda dy: ops.conv2d_backward(dy, x, w, stride=(2, 1))[1],
     w,
 )
-print("dx and dw are the transposes of the forward, once in x and once in w")
+print("dx and dw agree with the forward, once for x and once for w, without a step")

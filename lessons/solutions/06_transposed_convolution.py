@@ -29,9 +29,9 @@ print("1: the output is", y.tolist())
 # %% [markdown]
 # ## 2. Both gradients in loops
 #
-# Forward, y[is + u, js + v] gets x[i, j] w[u, v]. So x[i, j] collects dy there times w[u, v] (a
-# convolution of dy), and w[u, v] collects dy there times x[i, j]. What was stripped off has no dy:
-# a frame of zeros stands for it.
+# Forward, output row s i + u, column s j + v gets x[i, j] w[u, v] (s is the stride). So x[i, j]
+# collects dy there times w[u, v] (a convolution of dy), and w[u, v] collects dy there times
+# x[i, j]. What was stripped off has no dy: a frame of zeros stands for it.
 
 
 # %%

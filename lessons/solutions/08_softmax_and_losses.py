@@ -76,11 +76,10 @@ assert part["focal loss"] < 0.001
 # %% [markdown]
 # ## 4. The gradient of the focal loss
 #
-# Let p be the probability of the true class and l = -log p, so that the loss is (1 - p)^g l. In
-# steps:
+# Let p be the probability of the true class, l = -log p; onehot[c] is 1 for the true class, else
+# 0. With g for gamma, the loss is (1 - p)^g l. In steps:
 #
-# - dp/dz[c] = p (1 - p) for the true class and -p p[c] for another. In one line: p (onehot[c] -
-#   p[c]).
+# - dp/dz[c] = p (1 - p) for the true class and -p p[c] for another: p (onehot[c] - p[c]).
 # - dl/dz[c] = -1/p times that, which is p[c] - onehot[c], the gradient of cross-entropy.
 # - Product rule: (1 - p)^g (p[c] - onehot[c]) - g (1 - p)^(g - 1) l p (onehot[c] - p[c]).
 # - Both terms hold p[c] - onehot[c]; what is left is one number for each pixel: (1 - p)^g + g (1 -

@@ -95,6 +95,6 @@ assert smallest == 24, smallest
 assert errors[20] > 1e-4, "the halo of the valid network isn't enough"
 reach = 0
 for place in range(top, top + same.grid):  # where in its window a score stands makes a difference
-    first, last = sizes.input_range(same.layers(), place)
+    first, last = sizes.input_range(same.layers(), place)  # the pixels that this score sees
     reach = max(reach, place - first, last - place)
 assert reach == 20 + same.grid - 1 == 23, "so far a score sees to one side"

@@ -44,12 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
     from minisegnet.cli.summary import metrics
     from minisegnet.predictor import load
     from minisegnet.training import evaluate, run_folder
-    from minisegnet.training.run import draw_mistakes, write_report
+    from minisegnet.training.run import draw_mistakes, using_backend, write_report
     from minisegnet.training.settings import as_toml
 
     began = time.perf_counter()
     told = options.told(arguments, ["data", "split"])
-    with options.chosen_backend(told):
+    with using_backend(told.get("backend")):
         predictor = load(arguments.run_or_checkpoint)
         split, dataset = pictures(predictor, told)
         evaluation = evaluate(

@@ -6,7 +6,7 @@ A value is looked for among the flags, then in the TOML file (``--config``), the
 import argparse
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,18 +120,6 @@ def _unless_told(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict
     """Leave out how long to train where something stronger says it in another way."""
     leave = LONG if any(name in stronger for name in LONG) else ()
     return {name: value for name, value in weaker.items() if name not in leave}
-
-
-@contextlib.contextmanager
-def chosen_backend(values: Mapping[str, Any]) -> Iterator[None]:
-    """Use the backend that was told, inside the block; without one, the default."""
-    from minisegnet import ops
-
-    if "backend" not in values:
-        yield
-        return
-    with ops.use_backend(str(values["backend"])):
-        yield
 
 
 def _of_file(path: Path, names: list[str]) -> dict[str, Any]:

@@ -49,8 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict each picture and say what was written."""
     from minisegnet.predictor import load
     from minisegnet.training import run_folder
+    from minisegnet.training.run import using_backend
 
-    with options.chosen_backend({"backend": arguments.backend} if arguments.backend else {}):
+    with using_backend(arguments.backend or None):
         predictor = load(arguments.run_or_checkpoint)
         found, missing = find(arguments.pictures)
         todo = list(named(found))

@@ -57,7 +57,7 @@ def start(
         unless given.
     """
     began, normalisation = time.perf_counter(), None
-    with _backend(settings.backend), compilations(display.compiling):
+    with using_backend(settings.backend), compilations(display.compiling):
         if settings.seconds is not None:
             settings, normalisation = with_steps_for(settings, display)
         session = Session(settings, normalisation)
@@ -83,12 +83,11 @@ def resume(run: Path | str, display: Display, **changes: Any) -> Result:
     began, path = time.perf_counter(), Path(run)
     if not path.is_file():
         path = run_folder.checkpoint_of(path).with_name(run_folder.LAST)
-    with run_folder.lock(
-        path.parent
-    ):  # before the checkpoint is read: whoever has the lock may be writing it
+    # The lock before the checkpoint is read: whoever has the lock may be writing it.
+    with run_folder.lock(path.parent):
         arrays, facts = checkpoint.load(path)
         settings = _changed(Settings.of(facts["settings"]), facts["step"], changes)
-        with _backend(settings.backend), compilations(display.compiling):
+        with using_backend(settings.backend), compilations(display.compiling):
             session = Session.of_checkpoint(arrays, facts, settings)
             if session.pictures != facts["pictures"]:
                 display.say(
@@ -110,7 +109,7 @@ def _changed(settings: Settings, step: int, changes: dict[str, Any]) -> Settings
     return settings.with_changes(**changes)
 
 
-def _backend(name: str | None) -> AbstractContextManager[Any]:
+def using_backend(name: str | None) -> AbstractContextManager[Any]:
     """Use a backend inside a ``with`` block; None: the one that is in use."""
     return nullcontext() if name is None else ops.use_backend(name)
 

@@ -434,7 +434,8 @@ def test_build() -> None:
     assert eval(repr(build("colour+flip")), {"build": build}) == build("flip+colour")
     assert build("+".join(names())).steps == tuple(names())
     assert (
-        set(augment.STREAMS) == {"place", *names()} and len(set(augment.STREAMS.values())) == len(names()) + 1
+        set(augment.STREAMS) == {"place", *names(), "focus"}
+        and len(set(augment.STREAMS.values())) == len(names()) + 2
     )
 
 

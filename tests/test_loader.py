@@ -204,7 +204,7 @@ def test_first_and_last(threads: int) -> None:
 def test_slow_consumer_and_many_threads() -> None:
     """Only as many batches are read ahead as there are threads, however long the consumer takes."""
     dataset = Pictures(64)
-    loader = make(dataset, batch=2, threads=8, cache_bytes=0)
+    loader = make(dataset, batch=2, threads=8, cache_bytes=0, scratch_bytes=0)
     for taken, _ in enumerate(loader.batches(0, 40), start=1):
         time.sleep(0.002)
         assert dataset.reads <= 2 * (taken + 8)
@@ -286,7 +286,7 @@ def test_an_iterator_collected_in_one_of_its_own_threads() -> None:
             gc.collect()
 
     dataset = Pictures(50, before=collect)
-    batches = make(dataset, batch=1, threads=2, cache_bytes=0).batches()
+    batches = make(dataset, batch=1, threads=2, cache_bytes=0, scratch_bytes=0).batches()
     gc.disable()  # so that nobody else collects it
     try:
         next(batches)
@@ -310,10 +310,10 @@ def test_an_iterator_collected_in_one_of_its_own_threads() -> None:
 
 def test_the_cache_is_bounded_and_changes_nothing() -> None:
     one = 8 * 8 * 3 + 8 * 8  # bytes of a sample
-    expected = [make(Pictures(10), cache_bytes=0).batch(step) for step in range(8)]
+    expected = [make(Pictures(10), cache_bytes=0, scratch_bytes=0).batch(step) for step in range(8)]
     for room, kept in ((0, 0), (one - 1, 0), (one, 1), (4 * one + 5, 4), (10**9, 10)):
         dataset = Pictures(10)
-        loader = make(dataset, cache_bytes=room, threads=0)
+        loader = make(dataset, cache_bytes=room, scratch_bytes=0, threads=0)
         assert all(same(a, b) for a, b in zip(expected, loader.batches(0, 8), strict=True))
         assert len(loader.cache.kept) == kept and loader.cache.used == kept * one <= room
         assert (
@@ -325,9 +325,23 @@ def test_the_cache_is_bounded_and_changes_nothing() -> None:
                 for position in range(10, 32)
             )
         )
-    threaded = make(Pictures(10), cache_bytes=3 * one, threads=8)
+    threaded = make(Pictures(10), cache_bytes=3 * one, scratch_bytes=0, threads=8)
     assert all(same(a, b) for a, b in zip(expected, threaded.batches(0, 8), strict=True))
     assert threaded.cache.used == len(threaded.cache.kept) * one <= 3 * one
+
+
+def test_what_does_not_fit_into_memory_is_kept_on_disk_and_changes_nothing() -> None:
+    one = 8 * 8 * 3 + 8 * 8  # bytes of a sample
+    expected = [make(Pictures(10), cache_bytes=0, scratch_bytes=0).batch(step) for step in range(8)]
+    for room, on_disk, kept in ((0, None, 10), (4 * one, None, 10), (4 * one, 6 * one, 10), (0, 3 * one, 3)):
+        dataset = Pictures(10)
+        loader = make(dataset, cache_bytes=room, scratch_bytes=on_disk, threads=0)
+        assert all(same(a, b) for a, b in zip(expected, loader.batches(0, 8), strict=True))
+        positions = [int(order(10, 0, p // 10)[p % 10]) for p in range(32)]
+        assert dataset.reads == 10 + sum(number not in loader.cache.kept for number in positions[10:])
+        assert len(loader.cache.kept) == kept
+    threaded = make(Pictures(10), cache_bytes=one, threads=8)
+    assert all(same(a, b) for a, b in zip(expected, threaded.batches(0, 8), strict=True))
 
 
 def test_the_cache_never_waits_and_never_holds_more_than_it_counts() -> None:
@@ -399,6 +413,7 @@ def test_wrong_arguments() -> None:
         {"crop": 0},
         {"threads": -1},
         {"cache_bytes": -1},
+        {"scratch_bytes": -1},
     ):
         with pytest.raises(ValueError, match=next(iter(option))):
             make(Pictures(1), **option)

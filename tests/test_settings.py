@@ -25,6 +25,7 @@ from minisegnet.training.settings import Settings, as_toml, read_toml
         ({"optimizer": "adm"}, "did you mean 'adam'?"),
         ({"schedule": "cosin"}, "did you mean 'cosine'?"),
         ({"weights": "median"}, "weights is 'median'"),
+        ({"sampling": "class"}, "did you mean 'classes'"),
         ({"holdout": 1.0}, "holdout is 1.0"),
         ({"options": "padding=valid"}, "expected a table"),
         ({"steps": 1, "epochs": 1}, "steps and epochs were given"),

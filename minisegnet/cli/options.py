@@ -35,6 +35,12 @@ OPTIONS = {
     "batch": Option("whole", "N", "pictures in a batch (default: 8)"),
     "crop": Option("pair", "SIZE", "cut pieces of this size out of the pictures, such as 128 or 96x128"),
     "augment": Option("text", "NAMES", "such as flip+rotate+scale+colour+elastic, or none (default: flip)"),
+    "sampling": Option(
+        "text",
+        "KIND",
+        "where pieces are cut out: anywhere; or classes, every second one where a class is that is drawn first, so "
+        "that rare ones are seen (default: anywhere)",
+    ),
     "optimizer": Option("text", "NAME", "adam, adamw or sgd (default: adam)"),
     "lr": Option("number", "RATE", "highest learning rate (default: 0.003; sgd: 0.05)"),
     "schedule": Option("text", "NAME", "constant, cosine, poly or step (default: cosine)"),

@@ -1,17 +1,18 @@
-"""Pictures that are kept in memory once they were read or drawn."""
+"""Pictures that are kept once they were read or drawn: in memory, and what doesn't fit, unpacked on disk."""
 
 import threading
 
 from minisegnet.arrays import Array
 from minisegnet.data.sample import Dataset, Sample
+from minisegnet.data.scratch import Scratch
 from minisegnet.sizes import Pair, as_int
 
 
 class Cached(Dataset):
-    """A dataset whose samples are kept: the first ones that were asked for, as long as there is room.
+    """A dataset whose samples are kept: the first ones that were asked for in memory, the others in a scratch file.
 
     Nothing is ever thrown out: as each picture is wanted once an epoch, the longest unused is the one wanted soonest.
-    Several threads may read at once.
+    Where there is no room left on disk either, a picture is read anew each time. Several threads may read at once.
 
     Parameters
     ----------
@@ -19,6 +20,8 @@ class Cached(Dataset):
         Where the samples come from.
     most
         Bytes of memory that may be used.
+    most_on_disk
+        Bytes of disk that may be used; None: as :class:`minisegnet.data.scratch.Scratch` chooses.
 
     Examples
     --------
@@ -29,8 +32,10 @@ class Cached(Dataset):
     (True, 3)
     """
 
-    def __init__(self, dataset: Dataset, most: int = 256 * 2**20) -> None:
+    def __init__(self, dataset: Dataset, most: int = 256 * 2**20, *, most_on_disk: int | None = None) -> None:
         self.dataset, self.most, self.used = dataset, as_int(most, "cache_bytes", 0), 0
+        self.most_on_disk = None if most_on_disk is None else as_int(most_on_disk, "scratch_bytes", 0)
+        self.scratch: Scratch | None = None  # made when it is needed
         self.name, self.channels, self.ignore_index = dataset.name, dataset.channels, dataset.ignore_index
         self.class_names, self.palette = dataset.class_names, dataset.palette
         self.kept: dict[int, Sample] = {}
@@ -55,17 +60,36 @@ class Cached(Dataset):
         if not self.lock.acquire(blocking=False):
             return
         try:
-            size = sum(array.nbytes for array in sample[:3] if array is not None)
-            if number not in self.kept and self.used + size <= self.most:
-                self.kept[number] = Sample(
-                    _own(sample.image),
-                    None if sample.labels is None else _own(sample.labels),
-                    None if sample.instances is None else _own(sample.instances),
-                    sample.name,
-                )
-                self.used += size
+            if number not in self.kept:
+                kept = self._in_memory(sample) or self._on_disk(sample)
+                if kept is not None:
+                    self.kept[number] = kept
         finally:
             self.lock.release()
+
+    def _in_memory(self, sample: Sample) -> Sample | None:
+        size = sum(array.nbytes for array in sample[:3] if array is not None)
+        if self.used + size > self.most:
+            return None
+        self.used += size
+        return _with_arrays(sample, [None if array is None else _own(array) for array in sample[:3]])
+
+    def _on_disk(self, sample: Sample) -> Sample | None:
+        if self.scratch is None:
+            self.scratch = Scratch(self.most_on_disk)
+        arrays: list[Array | None] = []
+        for array in sample[:3]:
+            kept = None if array is None else self.scratch.keep(array)
+            if array is not None and kept is None:
+                return None
+            arrays.append(kept)
+        return _with_arrays(sample, arrays)
+
+
+def _with_arrays(sample: Sample, arrays: list[Array | None]) -> Sample:
+    image, labels, instances = arrays
+    assert image is not None
+    return Sample(image, labels, instances, sample.name)
 
 
 def _own(array: Array) -> Array:

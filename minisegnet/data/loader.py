@@ -59,7 +59,10 @@ class Loader:
         How many threads read ahead in :meth:`batches`, and how many batches; 0: none, each batch is made when asked
         for. The bits don't depend on it.
     cache_bytes
-        Pictures are kept in memory until they take so many bytes; those that don't fit are read again each time.
+        Pictures are kept in memory until they take so many bytes.
+    scratch_bytes
+        Those that don't fit are kept unpacked in a file without a name, up to so many bytes (None: half of what is
+        free on disk, at most 32 GB). Those that don't fit there either are read again each time.
 
     Examples
     --------
@@ -89,6 +92,7 @@ class Loader:
         normalisation: Normalisation,
         threads: int = 2,
         cache_bytes: int = 256 * 2**20,
+        scratch_bytes: int | None = None,
     ) -> None:
         if len(dataset) == 0:
             raise ValueError(f"the dataset {dataset.name!r} has no pictures; expected at least one")
@@ -100,7 +104,7 @@ class Loader:
         self.augmentation = Augmentation() if augmentation is None else augmentation
         self.crop = None if crop is None else as_pair(crop, "crop", 1)
         self.threads = as_int(threads, "threads", 0)
-        self.cache = Cached(dataset, cache_bytes)
+        self.cache = Cached(dataset, cache_bytes, most_on_disk=scratch_bytes)
 
     def __repr__(self) -> str:
         return (

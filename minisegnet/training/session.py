@@ -65,7 +65,7 @@ class Session:
             self.training_set,
             batch=self.settings.batch,
             seed=self.settings.seed,
-            augmentation=augment.build(self.settings.augment),
+            augmentation=_augmentation(self.settings, self.training_set),
             crop=self.settings.crop,
             normalisation=self.normalisation,
             threads=self.settings.threads,
@@ -218,6 +218,17 @@ def _model(told: dict[str, Any], seed: int) -> Any:
 def _model_options(settings: Settings) -> dict[str, Any]:
     given = {"width": settings.width, "depth": settings.depth}
     return {**settings.options, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _augmentation(settings: Settings, dataset: Dataset) -> augment.Augmentation:
+    if settings.sampling == "anywhere":
+        return augment.build(settings.augment)
+    if settings.crop is None:
+        raise ValueError(
+            f"sampling is {settings.sampling!r}, which says where pieces are cut out, but the pictures of "
+            f"{dataset.name} are trained on whole; give the size of a piece (crop), or leave sampling out"
+        )
+    return augment.build(settings.augment, focus_classes=len(dataset.class_names))
 
 
 def _loss(settings: Settings, dataset: Dataset) -> losses.Loss:

@@ -11,6 +11,7 @@ from typing import Any, Self
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "poly", "step")
 WEIGHTS = ("median-frequency", "inverse")
+SAMPLINGS = ("anywhere", "classes")
 RATES = {"adam": 3e-3, "adamw": 3e-3, "sgd": 0.05}  # learning rates that small models take well
 EPOCHS = 20  # where nothing says how long
 
@@ -45,6 +46,9 @@ class Settings:
         Pictures in a batch, and the size (h, w) that is cut out of each; None: whole pictures.
     augment
         Such as ``"flip+rotate+scale+colour"``; see :func:`minisegnet.data.augment.build`.
+    sampling
+        Where pieces are cut out: ``"anywhere"``, or ``"classes"``, every second one where a class is that was drawn
+        first (:mod:`minisegnet.data.augment.focus`).
     optimizer, lr, schedule, warmup, clip
         The optimiser, its highest learning rate, how that changes, over how many steps it rises at first, and the
         length that the gradients are cut down to (0: not at all).
@@ -81,6 +85,7 @@ class Settings:
     batch: int = 8
     crop: tuple[int, int] | None = None
     augment: str = "flip"
+    sampling: str = "anywhere"
     optimizer: str = "adam"
     lr: float | None = None
     schedule: str = "cosine"
@@ -103,6 +108,7 @@ class Settings:
             object.__setattr__(self, name, _checked(name, getattr(self, name), kind))
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
         _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("sampling", self.sampling, SAMPLINGS)
         if self.weights is not None:
             _one_of("weights", self.weights, WEIGHTS)
         if not 0 < self.holdout < 1:
@@ -155,6 +161,7 @@ KINDS: dict[str, tuple[str, float | None]] = {
     "batch": ("whole", 1),
     "crop": ("pair?", 1),
     "augment": ("text", None),
+    "sampling": ("text", None),
     "optimizer": ("text", None),
     "lr": ("number?", 0),
     "schedule": ("text", None),

@@ -17,14 +17,15 @@ import numpy as np
 
 from minisegnet.data.augment.colours import Colours, recolour
 from minisegnet.data.augment.draw import MOTIONS, draw_colours, draw_place, stream
+from minisegnet.data.augment.focus import aim, draw_focus
 from minisegnet.data.augment.motion import Motion, move
 from minisegnet.data.sample import Sample
-from minisegnet.sizes import IntOrPair, as_pair
+from minisegnet.sizes import IntOrPair, as_int, as_pair
 
 __all__ = ["Augmentation", "Colours", "Motion", "build", "move", "names", "recolour"]
 
 # The number of each step's random stream. Numbers stay as they are for ever: runs are repeated by them.
-STREAMS = {name: number for number, name in enumerate(["place", *MOTIONS, "colour"])}
+STREAMS = {name: number for number, name in enumerate(["place", *MOTIONS, "colour", "focus"])}
 
 
 def names() -> list[str]:
@@ -36,7 +37,7 @@ def names() -> list[str]:
     return [*MOTIONS, "colour"]
 
 
-def build(expression: str) -> "Augmentation":
+def build(expression: str, *, focus_classes: int = 0) -> "Augmentation":
     """Build an augmentation (데이터 증강) from names joined by plus signs.
 
     Parameters
@@ -52,6 +53,8 @@ def build(expression: str) -> "Augmentation":
         - ``shift``: whole pixels, up to a tenth of the side
         - ``elastic``: bent like rubber, see :func:`minisegnet.data.elastic_field`
         - ``colour``: brightness, contrast, saturation, gamma and noise; labels stay
+    focus_classes
+        See :class:`Augmentation`.
 
     Examples
     --------
@@ -67,7 +70,8 @@ def build(expression: str) -> "Augmentation":
             f"expression is {expression!r} ({type(expression).__name__}); expected names such as 'flip+scale'"
         )
     words = [word.strip() for word in expression.split("+")]
-    return Augmentation(() if words in ([""], ["none"]) else tuple(words))
+    steps = () if words in ([""], ["none"]) else tuple(words)
+    return Augmentation(steps, as_int(focus_classes, "focus_classes", 0))
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,13 @@ class Augmentation:
     ----------
     steps
         Names of what it does, each once, in the order of :func:`names`.
+    focus_classes
+        How many classes there are, of which one is drawn for every second crop to lie on
+        (:mod:`minisegnet.data.augment.focus`); 0: crops may lie anywhere.
     """
 
     steps: tuple[str, ...] = ()
+    focus_classes: int = 0
 
     def __post_init__(self) -> None:
         for step in self.steps:
@@ -91,7 +99,8 @@ class Augmentation:
         object.__setattr__(self, "steps", tuple(name for name in names() if name in self.steps))
 
     def __repr__(self) -> str:
-        return f"build({'+'.join(self.steps) or 'none'!r})"
+        focus = f", focus_classes={self.focus_classes}" * bool(self.focus_classes)
+        return f"build({'+'.join(self.steps) or 'none'!r}{focus})"
 
     def __call__(self, sample: Sample, key: int | Sequence[int], *, size: IntOrPair | None = None) -> Sample:
         """Return the variant that belongs to this key.
@@ -120,6 +129,10 @@ class Augmentation:
         for step in self.steps:
             if step in MOTIONS:
                 motion = MOTIONS[step](motion, stream(key, STREAMS[step]), (H, W), window)
+        if self.focus_classes and sample.labels is not None:
+            rng = stream(key, STREAMS["focus"])
+            if pixel := draw_focus(sample.labels, self.focus_classes, rng):
+                motion = aim(motion, pixel, (H, W), window, rng)
         moved = move(sample, motion, window)
         if "colour" in self.steps:
             rng = stream(key, STREAMS["colour"])

@@ -103,8 +103,8 @@ def places(motion: Motion, picture: Pair, window: Pair) -> Places:
     """
     h, w = window
     H, W = picture[::-1] if motion.quarter_turns % 2 else picture  # once it is turned
-    top = _corner(_scaled(H, motion.scale) - h, motion.place[0]) - motion.shift[0]
-    left = _corner(_scaled(W, motion.scale) - w, motion.place[1]) - motion.shift[1]
+    top = _corner(scaled_length(H, motion.scale) - h, motion.place[0]) - motion.shift[0]
+    left = _corner(scaled_length(W, motion.scale) - w, motion.place[1]) - motion.shift[1]
     rows: Array = np.arange(h)[:, None]  # (h, 1)
     columns: Array = np.arange(w)[None, :]  # (1, w)
     if motion.exact:
@@ -115,12 +115,13 @@ def places(motion: Motion, picture: Pair, window: Pair) -> Places:
         if motion.bend is not None:
             y, x = y + motion.bend[0], x + motion.bend[1]  # (h, w)
         y, x = _rotated(y, x, motion.angle)
-        rows = (y + (top + (h - _scaled(H, motion.scale)) / 2)) / motion.scale + (H - 1) / 2
-        columns = (x + (left + (w - _scaled(W, motion.scale)) / 2)) / motion.scale + (W - 1) / 2
+        rows = (y + (top + (h - scaled_length(H, motion.scale)) / 2)) / motion.scale + (H - 1) / 2
+        columns = (x + (left + (w - scaled_length(W, motion.scale)) / 2)) / motion.scale + (W - 1) / 2
     return _unflipped(*_unturned(rows, columns, motion.quarter_turns, H, W), motion, picture)
 
 
-def _scaled(length: int, scale: float) -> int:
+def scaled_length(length: int, scale: float) -> int:
+    """Return the side of a scaled picture, in whole pixels."""
     return max(round(length * scale), 1)
 
 

@@ -22,6 +22,7 @@ from minisegnet.data.sample import Dataset, Sample
 from minisegnet.data.sources import open_dataset, split_names
 from minisegnet.data.statistics import Normalisation, class_weights, count_labels, measure_normalisation
 from minisegnet.data.synthetic import Synthetic
+from minisegnet.data.writing import write_folder
 
 __all__ = [
     "Batch",
@@ -47,5 +48,6 @@ __all__ = [
     "squared_distance",
     "voc_palette",
     "warp",
+    "write_folder",
     "write_mask",
 ]

@@ -12,7 +12,9 @@ LOCAL_RESULTS = Path(__file__).parent / "results" / "local"  # ignored by git
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line."""
-    top = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure minisegnet's kernels.")
+    top = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure minisegnet's kernels and trainings."
+    )
     commands = top.add_subparsers(dest="command", required=True)
     ops = commands.add_parser("ops", help="every op, forward and backward, backends side by side")
     ops.add_argument("--ops", nargs="+", metavar="OP", help="only these, such as conv2d max_pool2d")
@@ -35,6 +37,15 @@ def parser() -> argparse.ArgumentParser:
     ops.add_argument(
         "--out", type=Path, default=LOCAL_RESULTS, metavar="DIR", help="folder of the record (%(default)s)"
     )
+    recipes = commands.add_parser("recipes", help="trainings on small folders: steps, minutes and scores")
+    recipes.add_argument("--first", type=_positive, metavar="N", help="only the first so many")
+    recipes.add_argument("--steps", type=_positive, metavar="N", help="so few steps: does the tool work?")
+    recipes.add_argument(
+        "--threads", type=_positive, default=2, help="of every library alike (default: %(default)s)"
+    )
+    recipes.add_argument(
+        "--out", type=Path, default=LOCAL_RESULTS, metavar="DIR", help="folder of the record (%(default)s)"
+    )
     return top
 
 
@@ -52,10 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "numpy" in sys.modules:
         print("NumPy is loaded already, so its threads can't be set any more: run python -m benchmarks")
         return 2
-    with set_threads(options.threads, cold=options.cold):
-        from benchmarks import run
+    with set_threads(options.threads, cold=getattr(options, "cold", False)):
+        from benchmarks import recipes, run
 
-        return run.ops(options, arguments)
+        command = {"ops": run.ops, "recipes": recipes.run}[options.command]
+        return command(options, arguments)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def write_folder(dataset: Dataset, folder: str | Path) -> Path:
     >>> with tempfile.TemporaryDirectory() as root:
     ...     folder = write_folder(Synthetic("streets", count=4), Path(root, "streets"))
     ...     Folder(folder, split="all").class_names
-    ('road', 'sky', 'building', 'car', 'tree', 'pole')
+    ('sky', 'road', 'pavement', 'building', 'car', 'tree', 'pole')
     """
     folder = Path(folder)
     there = [name for name in ("images", "masks", "classes.txt") if (folder / name).exists()]

@@ -162,7 +162,7 @@ VOC_NAMES = (
 
 
 def voc(root: Path) -> Made:
-    """JPEGImages, SegmentationClass with VOC's palette and a void border, ImageSets/Segmentation; test without masks."""
+    """JPEGImages, SegmentationClass with VOC's palette and a void border, ImageSets; test without masks."""
     written = parts(4, 2, 0)
     values = np.array(VOC_VALUES, np.uint8)
     labels = {}
@@ -287,7 +287,7 @@ def camvid_table(root: Path) -> Made:
 
 
 def pet(root: Path) -> Made:
-    """images/*.jpg, annotations/trimaps/*.png of 1, 2, 3, lists with further columns, and the archive's hidden files."""
+    """images/*.jpg, annotations/trimaps/*.png of 1, 2, 3, lists with more columns, the archive's hidden files."""
     train, test = samples_of("train", 5), samples_of("test", 2)
     labels = {}
     for split, samples in (("trainval", train), ("test", test)):
@@ -359,7 +359,7 @@ BY_ID = ("background", "circle", "square", "star", "triangle")  # in the order o
 
 
 def coco_content(samples: list[Sample], suffix: str = ".jpg", folder: str = "") -> dict[str, Any]:
-    """Build a COCO file: circles as polygons, squares as run lengths of a crowd, the rest as polygons in two parts."""
+    """Build a COCO file: circles as polygons, squares as run lengths of a crowd, the rest as polygons."""
     H, W = SIZE
     images, annotations = [], []
     for number, sample in enumerate(samples):

@@ -154,9 +154,10 @@ def _from_zero(root: Path, present: list[int]) -> tuple[int, ...]:
     ]
     count = classes[-1] + 1 if classes else 0
     if count < 2:
+        only = classes[0] if classes else IGNORED
         raise ValueError(
-            f"{root}: all masks hold the value {classes[0] if classes else IGNORED} and nothing else; expected two classes or more. If others "
-            "exist, name all of them in classes.txt, one a line"
+            f"{root}: all masks hold the value {only} and nothing else; expected two classes or more. If others exist, "
+            "name all of them in classes.txt, one a line"
         )
     if 2 * len(classes) < count:
         numbered = "\n".join([f"  {value} = name" for value in classes[:3]] + ["  ..."] * (len(classes) > 3))
@@ -174,7 +175,7 @@ def _without_zero(present: list[int]) -> tuple[str, ...]:
     if 0 in present:
         return ()
     return (
-        f"no mask holds the value 0, so class '0' never occurs (the smallest value is {present[0]}). If the classes are "
+        f"no mask holds the value 0, so class '0' never occurs (the smallest is {present[0]}). If the classes are "
         f"numbered from {present[0]}, write '{present[0]} = name' and so on into classes.txt",
     )
 

@@ -41,7 +41,7 @@ class Description:
 
 
 def describe(root: Path) -> Description | None:
-    """Return what the first of dataset.toml, classes.txt and the lists of colours in a folder says; None: none is there.
+    """Return what the first of dataset.toml, classes.txt and the lists of colours in a folder says, if one is there.
 
     Lists of colours are what CamVid (``label_colors.txt``: ``128 64 128 Road``), its copies (``class_dict.csv``:
     ``name,r,g,b``) and CVAT (``labelmap.txt``: ``road:128,64,128::``) bring along.
@@ -69,12 +69,12 @@ def _text(path: Path) -> str:
 
 
 def read_classes(path: Path, text: str) -> Description:
-    """Read a ``classes.txt``: one name a line, in the order of the labels; or ``value = name`` or ``#rrggbb = name``.
+    r"""Read a ``classes.txt``: one name a line, in the order of the labels; or ``value = name`` or ``#rrggbb = name``.
 
     Empty lines at the end don't count. A name that comes again takes further values or colours into the same class; the
     name ``ignored`` stands for pixels that don't count.
 
-    >>> told = read_classes(Path("classes.txt"), "0 = ground\\n3 = tree\\n4 = tree\\n9 = ignored")
+    >>> told = read_classes(Path("classes.txt"), "0 = ground\n3 = tree\n4 = tree\n9 = ignored")
     >>> told.class_names, told.values, told.merged, told.ignored
     (('ground', 'tree'), (0, 3), {4: 1}, (9,))
     """

@@ -14,7 +14,7 @@ import numpy as np
 
 from minisegnet.data.colours import NamedColours
 from minisegnet.data.descriptions import IGNORED, VOID_NAMES, Description, describe
-from minisegnet.data.layouts.layout import Entry, Layout
+from minisegnet.data.layouts.layout import Layout
 from minisegnet.data.layouts.lists import ALIASES, complete, divide_by_lists
 from minisegnet.data.layouts.pairs import Folders, match
 from minisegnet.data.pairs import picture_files
@@ -51,7 +51,7 @@ class Found(NamedTuple):
 
 
 def find(root: Path) -> Layout | None:
-    """Find CamVid's folders; those with common names only if the frames, or the lists beside them, are CamVid's, too."""
+    """Find CamVid's folders; those with common names only if the frames or the lists beside them are CamVid's."""
     found = _divided(root) or _together(root)
     if found is None:
         return None

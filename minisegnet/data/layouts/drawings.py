@@ -1,12 +1,13 @@
 """Label maps that are outlines in an annotation file: kept as numbers in a few arrays, painted when they are asked for.
 
-A file with a hundred thousand pictures holds millions of corners. As Python's lists they would take ten times the memory
-of the file; so they go into one long array, and each drawing knows where its own begin and end.
+A file with a hundred thousand pictures holds millions of corners. As Python's lists they would take several times the
+memory of the file; so they go into one long array, and each drawing knows where its own begin and end.
 """
 
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from minisegnet.data import rle
 from minisegnet.data.json_files import short
 from minisegnet.data.layouts.layout import MaskFacts
 from minisegnet.data.polygons import FARTHEST, fill_patch
-from minisegnet.data.reading import MOST_PIXELS
 from minisegnet.sizes import Pair
 
 MOST_PAINTED = (
@@ -64,7 +64,7 @@ class Sheaf:
         first = self.part_ends[shape - 1] if shape else 0
         ends = [self.number_ends[first - 1] if first else 0, *self.number_ends[first : self.part_ends[shape]]]
         numbers = np.frombuffer(self.numbers, np.float64) if len(self.numbers) else np.zeros(0)
-        return [numbers[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        return [numbers[a:b] for a, b in pairwise(ends)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,8 @@ class Drawing:
     name: str
     size: Pair
     sheaf: Sheaf
-    shapes: tuple[int, ...]
+    shapes: tuple[int, ...]  # which of the sheaf's, in the order in which they are painted
+    table: tuple[int, ...]  # what each value in the sheaf becomes
     background: int = 0
 
     def read(self) -> Array:
@@ -85,7 +86,7 @@ class Drawing:
         labels = np.full((H, W), self.background, np.uint8 if values[-1] < 256 else np.uint16)
         painted = 0
         for shape in self.shapes:
-            value, parts = self.sheaf.values[shape], self.sheaf.parts(shape)
+            value, parts = self.table[self.sheaf.values[shape]], self.sheaf.parts(shape)
             if self.sheaf.runs[shape]:
                 labels[rle.paint((H, W), parts[0].astype(np.int64))] = value
                 painted += H * W
@@ -109,7 +110,7 @@ class Drawing:
 
     def facts(self) -> MaskFacts:
         """Return the size, and the values that are painted, whether or not something covers them later."""
-        values = {self.background, *(self.sheaf.values[shape] for shape in self.shapes)}
+        values = {self.background, *(self.table[self.sheaf.values[shape]] for shape in self.shapes)}
         return MaskFacts(self.size, tuple(sorted(values)))
 
 

@@ -111,8 +111,8 @@ def _split_folders(folder: Path) -> list[Path]:
 def match(folders: Folders, told: Description | None) -> list[Entry]:
     """Return the pictures of one folder, each with the file of the same stem in another.
 
-    Where that leaves pictures or masks alone, and all masks end alike (``_mask``, ``_L`` …), the ending is left out; the
-    same goes for pictures (``_image``, ``_sat`` …).
+    Where that leaves pictures or masks alone, and all masks end alike (``_mask``, ``_L`` …), the ending is left out;
+    the same goes for pictures (``_image``, ``_sat`` …).
     """
     images, masks = by_stem(folders.images), by_stem(folders.masks)
     if images.keys() != masks.keys():
@@ -144,7 +144,7 @@ def entries_of(images: dict[str, Path], masks: dict[str, Path], told: Descriptio
 
 def _without_end(paths: dict[str, Path], end: re.Pattern[str]) -> dict[str, Path]:
     """Leave out the ending that all stems share; as they are if they don't, or if two would become one."""
-    ends = {match[0] if (match := end.search(stem)) else "" for stem in paths}
+    ends = {found[0] if (found := end.search(stem)) else "" for stem in paths}
     if len(ends) != 1:
         return paths
     short = {stem.removesuffix(next(iter(ends))): path for stem, path in paths.items()}

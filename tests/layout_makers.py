@@ -77,6 +77,19 @@ def write_values(path: Path, values: Array, palette: Any = None) -> None:
     picture.save(path)
 
 
+def voc_palette_picture(values: Array) -> Image.Image:
+    picture = Image.fromarray(values.astype(np.uint8))
+    picture.putpalette([channel for colour in voc_palette(256) for channel in colour])
+    return picture
+
+
+def pages(path: Path, *frames: Array, **options: Any) -> Path:
+    """Write several pictures into one file."""
+    pictures = [Image.fromarray(frame) for frame in frames]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], **options)
+    return path
+
+
 def write_painted(path: Path, labels: Array, colours: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.array(colours, np.uint8)[labels]).save(path)

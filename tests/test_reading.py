@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layout_makers import pages
 from PIL import Image
 
 from minisegnet.arrays import Array
@@ -170,12 +171,6 @@ def test_bands_that_would_be_lost_are_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "b.png")
     with pytest.raises(ValueError, match=r"b\.png has the mode RGB \(RGB;16B\)"):
         read_mask(tmp_path / "b.png")
-
-
-def pages(path: Path, *frames: Array | Image.Image, **options: object) -> Path:
-    pictures = [a if isinstance(a, Image.Image) else Image.fromarray(a) for a in frames]
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], **options)  # type: ignore[arg-type]
-    return path
 
 
 def test_several_pictures_in_a_file_are_refused(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from minisegnet.data.json_files import read_json, short
 from minisegnet.data.layouts import camvid, coco, labelme, pairs, pet, voc
 from minisegnet.data.layouts.layout import Layout
-from minisegnet.data.pairs import listing
+from minisegnet.data.pairs import listing, some
 
 # Each returns None where its signs are missing, and raises where they are there but something is wrong. Signs that
 # leave no doubt come first.
@@ -63,7 +64,27 @@ def find_layout(root: str | Path) -> Layout:
 def _unknown(root: Path) -> str:
     folders = [folder for folder in (root, root / "train") if (folder / "images").is_dir()]
     complaint = pairs.without_masks(folders[0]) if folders else _without_images(root)
-    return f"{complaint}. Every layout that is known:\n{KNOWN}"
+    return f"{complaint}.{_other_json(root)} Every layout that is known:\n{KNOWN}"
+
+
+def _other_json(root: Path) -> str:
+    """Say what a JSON file in a usual place is not, if there is one."""
+    places = (root, root / "train", root / "annotations", root / "train" / "annotations", root / "labels")
+    found = [path for place in places for path in coco.json_files(place)]
+    if not found:
+        return ""
+    content = read_json(found[0])
+    keys = content if isinstance(content, dict) else {}
+    told = (
+        "no object"
+        if not isinstance(content, dict)
+        else f"one with {some(map(short, keys)) or 'nothing in it'}"
+    )
+    missing = [key for key in ("images", "annotations", "categories") if key not in keys]
+    return (
+        f" {found[0]} is {told}; expected {', '.join(missing) or 'nothing else'} to be COCO, or shapes and imagePath "
+        "to be labelme."
+    )
 
 
 def _without_images(root: Path) -> str:

@@ -112,7 +112,7 @@ def test_a_square_its_hole_and_its_neighbour() -> None:
     assert np.array_equal(fill([SQUARE[::-1]], (4, 6)), mask)  # the other way round
     assert np.array_equal(fill([SQUARE, SQUARE], (4, 6)), np.zeros((4, 6), bool))  # twice is outside again
     half = SQUARE + 0.5  # all its edges run through centres
-    right, below = half + (3, 0), half + (0, 2)
+    right, below = half + np.array([3, 0]), half + np.array([0, 2])
     shared = [fill([ring], (8, 9)).astype(int) for ring in (half, right, below)]
     assert sum(shared).max() == 1 and [m.sum() for m in shared] == [6, 6, 6]  # neighbours share no pixel
     assert shared[0][1, 1] == 1 and shared[0][3, 4] == 0  # left and top edges belong to it
@@ -121,9 +121,11 @@ def test_a_square_its_hole_and_its_neighbour() -> None:
 def test_what_lies_outside_is_cut_off() -> None:
     everywhere = np.array([[-1e9, -1e9], [1e9, -1e9], [1e9, 1e9], [-1e9, 1e9]])
     assert fill([everywhere], (5, 4)).all()
-    for ring in (SQUARE + 50, SQUARE - 50, SQUARE + (50, 0), SQUARE - (0, 50)):
+    for ring in (SQUARE + 50, SQUARE - 50, SQUARE + np.array([50, 0]), SQUARE - np.array([0, 50])):
         assert not fill([ring], (4, 6)).any()
-    assert np.array_equal(fill([SQUARE - (3, 2)], (4, 6)), np.pad(np.ones((1, 1), bool), ((0, 3), (0, 5))))
+    assert np.array_equal(
+        fill([SQUARE - np.array([3, 2])], (4, 6)), np.pad(np.ones((1, 1), bool), ((0, 3), (0, 5)))
+    )
 
 
 @pytest.mark.parametrize(

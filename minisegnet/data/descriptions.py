@@ -103,7 +103,12 @@ def _of_values(path: Path, told: Iterable[tuple[Any, str]], voids: tuple[str, ..
     values: list[int] = []
     merged: dict[int, int] = {}
     ignored: list[int] = []
-    for value, name in told:
+    listed = list(told)
+    if len({value for value, _ in listed}) < len(listed):
+        raise ValueError(
+            f"{path}: the label values are {some((value for value, _ in listed), most=20)}; expected all different"
+        )
+    for value, name in listed:
         if name in voids:
             ignored.append(value)
         elif name in names:
@@ -238,10 +243,13 @@ def _put_together(
             raise ValueError(
                 f"{path} gives some classes {what} and others ({without}) none; expected all or none"
             )
-        told = [value for its in has for value in its]
+        told: list[Any] = [value for its in has for value in its]
+        told += voids if what == "values" else void_colours
         if len(set(told)) < len(told):
-            twice = sorted({str(value) for value in told if told.count(value) > 1})
-            raise ValueError(f"{path} gives {what} to two classes: {some(twice)}; expected each once")
+            twice = sorted({_word(value) for value in told if told.count(value) > 1})
+            raise ValueError(
+                f"{path} has some {what} twice: {some(twice)}; expected each in one class, or ignored"
+            )
     numbered = bool(classes[0].values)
     values = tuple(c.values[0] for c in classes) if numbered else tuple(range(len(classes)))
     merged = {value: label for label, c in enumerate(classes) for value in c.values[1:]}
@@ -282,6 +290,10 @@ def _known(path: Path, table: Mapping[str, Any], known: tuple[str, ...], where: 
                 f"{path}: {f'{where} has' if where else 'it has'} an unknown key {_short(key)}{hint}; expected "
                 f"{', '.join(known)}"
             )
+
+
+def _word(value: int | Colour) -> str:
+    return as_hex(value) if isinstance(value, tuple) else str(value)
 
 
 def _short(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from minisegnet.data.descriptions import describe
 from minisegnet.data.json_files import read_json, short
 from minisegnet.data.layouts import camvid, coco, labelme, pairs, pet, voc
 from minisegnet.data.layouts.layout import Layout
@@ -11,6 +12,7 @@ from minisegnet.data.pairs import listing, some
 # leave no doubt come first.
 FINDERS = (voc.find, pet.find, camvid.find, pairs.find, coco.find, labelme.find, pairs.find_side_by_side)
 
+NOT_MEANT = (".", "__MACOSX")  # folders that systems make for themselves
 KNOWN = """\
   images/ and masks/ with files of the same names (photo1.jpg, photo1.png); also within train/, val/ and test/
   photo1.jpg and photo1_mask.png side by side
@@ -24,8 +26,8 @@ KNOWN = """\
 def find_layout(root: str | Path) -> Layout:
     """Say how a data set lies on the disk, and what is in it.
 
-    Names of files and lists are read, and annotations that are outlines; no pictures. Where a folder holds nothing but
-    one other folder, as an unpacked archive does, that one is meant.
+    Names of files and lists are read, and annotations that are outlines; of pictures one mask at most. Where nothing is
+    recognised and there is one folder inside, as in an unpacked archive, that one is meant.
 
     Raises
     ------
@@ -54,8 +56,8 @@ def find_layout(root: str | Path) -> Layout:
             layout = find(folder)
             if layout is not None:
                 return layout if folder == root else layout.noting(f"the data set was found in {folder}")
-        inside = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
-        if len(inside) != 1 or not inside[0].is_dir():
+        inside = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(NOT_MEANT)]
+        if len(inside) != 1 or describe(folder) is not None:
             break
         folder = inside[0]
     raise ValueError(_unknown(root))

@@ -108,18 +108,22 @@ def _split_folders(folder: Path) -> list[Path]:
 # Which mask is whose
 
 
-def match(folders: Folders, told: Description | None) -> list[Entry]:
+def match(folders: Folders, told: Description | None, *, spare_pictures: bool = False) -> list[Entry]:
     """Return the pictures of one folder, each with the file of the same stem in another.
 
     Where that leaves pictures or masks alone, and all masks end alike (``_mask``, ``_L`` …), the ending is left out;
-    the same goes for pictures (``_image``, ``_sat`` …).
+    the same goes for pictures (``_image``, ``_sat`` …). Pictures without a mask are left out if they are to be spared.
     """
     images, masks = by_stem(folders.images), by_stem(folders.masks)
     if images.keys() != masks.keys():
         short_images, short_masks = _without_end(images, IMAGE_END), _without_end(masks, MASK_END)
         for some_images in (images, short_images):
-            if some_images.keys() == short_masks.keys():
+            if some_images.keys() == short_masks.keys() or (
+                spare_pictures and some_images.keys() > short_masks.keys()
+            ):
                 images, masks = some_images, short_masks
+    if spare_pictures and masks and images.keys() > masks.keys():
+        images = {stem: images[stem] for stem in masks}
     without, alone = (some(sorted(a.keys() - b.keys())) for a, b in ((images, masks), (masks, images)))
     if without or alone:
         words = [f"pictures without a mask: {without}"] * bool(without)

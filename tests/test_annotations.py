@@ -110,13 +110,11 @@ def test_what_exporters_do(tmp_path: Path) -> None:
     root = coco(
         tmp_path,
         {"segmentation": square(1, 1, 3)},  # no outer list
-        {"segmentation": [square(-4, 6, 8)], "category_id": 2.0},  # beyond the picture
+        {"segmentation": [square(-4, 6, 8)], "category_id": 2.0, "image_id": 7.0},  # beyond the picture
         {"segmentation": [[5, 5, 6, 6]]},  # a line: no area
         categories=[{"id": 2, "name": "dirt"}, {"id": 1, "name": "cell"}],
     )
-    refused(root, "annotations.json: annotations[1] has the category 2.0, which isn't among the categories")
     content = json.loads((root / "annotations.json").read_text())
-    content["annotations"][1]["category_id"] = 2
     content["images"][0].update(height=float(H), width=None)  # a float, and nothing at all
     write_json(root / "annotations.json", content)
     expected = filled(square(1, 1, 3)).astype(int)
@@ -215,6 +213,8 @@ RINGS = [square(1, 1, 3)]
         ),
         ({"segmentation": RINGS, "image_id": [7]}, "belongs to image [7]"),
         ({"segmentation": RINGS, "category_id": 3}, "has the category 3"),
+        ({"segmentation": RINGS, "category_id": 1.5}, "has the category 1.5"),
+        ({"segmentation": RINGS, "category_id": float("inf")}, "has the category inf"),
     ],
 )
 def test_annotations_that_are_refused(tmp_path: Path, annotation: dict[str, Any], words: str) -> None:
@@ -348,6 +348,7 @@ def test_names_in_labels_txt(tmp_path: Path) -> None:
         ({"points": [[1, "x"]]}, "holds 'x'; expected numbers"),
         ({"points": None}, "has the points None"),
         ({"points": [[1, 1e300], [2, 2]], "shape_type": "circle"}, "holds 1e+300"),
+        ({"points": [[9e8, 0], [-9e8, 0]], "shape_type": "circle"}, "holds 2700000000.0; expected numbers of at most"),
         ({"points": [], "label": None}, "the label of shapes[0] is None"),
     ],
 )  # fmt: skip
@@ -513,3 +514,11 @@ def test_the_makers_content_is_what_tests_believe() -> None:
     content = coco_content(samples_of("train", 4))
     kinds = {type(annotation["segmentation"]) for annotation in content["annotations"]}
     assert kinds == {list, dict} and {a["iscrowd"] for a in content["annotations"]} == {0, 1}
+
+
+def test_more_labels_than_a_mask_can_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (labelme_module, coco_module):
+        monkeypatch.setattr(module, "MOST_CLASSES", 3)
+    shapes = [{"points": points(square(k, k, 2)), "label": f"c{k}"} for k in range(4)]
+    refused(labelme(tmp_path, *shapes), "a.json: its shapes have more than 3 labels")
+    refused(labelme(tmp_path, *shapes[:3]), "the annotations have 4 classes; expected at most 3")

@@ -259,3 +259,25 @@ def test_a_void_colour_where_255_is_a_class(tmp_path: Path) -> None:
     labels = mask([0, 1, 2])
     dataset = Folder(painted(tmp_path, labels, (RED, GREEN, BLACK), text, "dataset.toml"), split="all")
     assert np.array_equal(dataset[0].labels, np.array([0, 1, 255])[labels]) and dataset.ignore_index == 255
+
+
+def test_the_examples_in_the_documentation(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "layouts.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    assert len(examples) == 2
+    descriptions = [told(tmp_path, "dataset.toml", example) for example in examples]
+    assert [d.class_names for d in descriptions] == [("road", "tree"), ("background", "pet")]
+    assert (
+        descriptions[0].values == (3, 4)
+        and descriptions[0].merged == {7: 0}
+        and descriptions[0].ignored == (255,)
+    )
+    columns = re.search(r"```\n(background +0 = .*?)```", page, flags=re.DOTALL)
+    assert columns is not None
+    rows = [re.split(r"  +", line) for line in columns[1].splitlines()]
+    first, second, third = (
+        told(tmp_path, "classes.txt", "\n".join(row[k] for row in rows if len(row) > k and row[k]))
+        for k in range(3)
+    )
+    assert first.class_names == second.class_names == third.class_names == ("background", "cell")
+    assert second.merged == {51: 1} and second.ignored == (255,) and third.ignored == (255,)

@@ -49,15 +49,15 @@ def describe(root: Path) -> Description | None:
     for name, read in READERS.items():
         path = root / name
         if path.is_file():
-            return read(path, _text(path))
+            return read(path, read_text(path))
     return None
 
 
-def _text(path: Path) -> str:
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(
-            f"{path} has {path.stat().st_size:,} bytes; expected at most {MOST_BYTES:,}, as it only names the classes"
-        )
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """Read a text file of at most so many bytes; one that says something of the classes has no reason to be larger."""
+    size = path.stat().st_size
+    if size > most:
+        raise ValueError(f"{path} has {size:,} bytes; expected at most {most:,} of a list of names")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minisegnet.data.colours import NamedColours
-from minisegnet.data.descriptions import IGNORED, VOID_NAMES, Description, describe
+from minisegnet.data.descriptions import IGNORED, VOID_NAMES, Description, describe, read_text
 from minisegnet.data.layouts.layout import Layout
 from minisegnet.data.layouts.lists import ALIASES, complete, divide_by_lists
 from minisegnet.data.layouts.pairs import Folders, match
@@ -179,8 +179,7 @@ def _codes(root: Path) -> Description | None:
     path = root / "codes.txt"
     if not path.is_file():
         return None
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig", errors="replace").split("\n")]
-    names = [line for line in lines if line]
+    names = [name for line in read_text(path).splitlines() if (name := line.strip())]
     values = tuple(k for k, name in enumerate(names) if name.lower() not in VOID_NAMES)
     voids = tuple(k for k, name in enumerate(names) if name.lower() in VOID_NAMES)
     return Description(path, tuple(names[k] for k in values), values, ignored=voids or None)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from minisegnet.data import rle
 from minisegnet.data.descriptions import Description, describe
 from minisegnet.data.json_files import checked_name, checked_size, find_inside, read_json, short, whole
-from minisegnet.data.layouts.drawings import Drawing, Sheaf, checked_ring
+from minisegnet.data.layouts.drawings import Drawing, ShapeStore, checked_ring
 from minisegnet.data.layouts.layout import Entry, Layout, stamp
 from minisegnet.data.layouts.lists import ALIASES, complete
 from minisegnet.data.pairs import some
@@ -35,7 +35,7 @@ class Category(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture of a COCO file, and which shapes of the sheaf are its own, in the order in which they are painted."""
+    """A picture of a COCO file, and which shapes of the store are its own, in the order in which they are painted."""
 
     file_name: str
     size: Pair | None  # None: the file doesn't say
@@ -48,7 +48,7 @@ class Parsed(NamedTuple):
     categories: tuple[Category, ...]
     used: frozenset[int]  # positions of categories that some annotation has
     pictures: tuple[Picture, ...]
-    sheaf: Sheaf
+    store: ShapeStore
 
 
 def find(root: Path) -> Layout | None:
@@ -109,8 +109,8 @@ def _coco_files(folder: Path) -> list[Path]:
     """Return the files in a folder that outline objects; of several kinds those that are named instances."""
     files = json_files(folder)
     files = [path for path in files if path.name.startswith("instances")] or files
-    if len(files) > 20:  # no data set has so many; a file for each picture is another layout
-        files = files[:1]
+    if len(files) > 20 and parsed_file(files[0]) is None:
+        return []  # a file for each picture: another layout
     return [path for path in files if parsed_file(path) is not None]
 
 
@@ -160,7 +160,7 @@ def _parse(content: dict[str, Any]) -> Parsed:
     position = {category.number: k for k, category in enumerate(categories)}
     images = _images(content["images"])
     own: dict[Any, tuple[list[int], list[int]]] = {number: ([], []) for number in images}  # crowds, others
-    sheaf, used = Sheaf(), set()
+    store, used = ShapeStore(), set()
     for k, annotation in enumerate(_tables(content["annotations"], "annotations")):
         what = f"annotations[{k}]"
         image, category = annotation.get("image_id"), annotation.get("category_id")
@@ -168,21 +168,22 @@ def _parse(content: dict[str, Any]) -> Parsed:
             raise ValueError(f"{what} belongs to image {short(image)}, which isn't among the images")
         if not _is_key(category) or category not in position:
             raise ValueError(f"{what} has the category {short(category)}, which isn't among the categories")
-        size = _add(sheaf, position[category], annotation.get("segmentation"), images[image][1], what)
+        size = _add(store, position[category], annotation.get("segmentation"), images[image][1], what)
         images[image] = (images[image][0], size)
         used.add(position[category])
         crowd = annotation.get("iscrowd", 0)
-        own[image][0 if crowd in (1, True) else 1].append(len(sheaf) - 1)
+        own[image][0 if crowd in (1, True) else 1].append(len(store) - 1)
     pictures = tuple(
         Picture(name, size, (*own[number][0], *own[number][1])) for number, (name, size) in images.items()
     )
     if not pictures:
         raise ValueError("it has no images; expected one or more")
-    return Parsed(categories, frozenset(used), pictures, sheaf)
+    return Parsed(categories, frozenset(used), pictures, store)
 
 
 def _is_key(value: object) -> bool:
-    return isinstance(value, int | str)
+    """Say whether a value can be an id; 3.0 is the same as 3, and both are met."""
+    return isinstance(value, int | str) or (isinstance(value, float) and value.is_integer())
 
 
 def _tables(value: object, what: str) -> Iterable[dict[str, Any]]:
@@ -228,8 +229,8 @@ def _images(value: object) -> dict[Any, tuple[str, Pair | None]]:
     return found
 
 
-def _add(sheaf: Sheaf, value: int, told: object, size: Pair | None, what: str) -> Pair | None:
-    """Add one annotation to the sheaf; return the picture's size, as far as it is known."""
+def _add(store: ShapeStore, value: int, told: object, size: Pair | None, what: str) -> Pair | None:
+    """Add one annotation to the store; return the picture's size, as far as it is known."""
     if isinstance(told, dict):
         try:
             its_size, counts = rle.checked(told, max_pixels=MOST_PIXELS)
@@ -239,7 +240,7 @@ def _add(sheaf: Sheaf, value: int, told: object, size: Pair | None, what: str) -
             raise ValueError(
                 f"{what} has run lengths of size {its_size}, its image {size}; expected the same (H, W)"
             )
-        sheaf.add_runs(value, counts)
+        store.add_runs(value, counts)
         return its_size
     if not isinstance(told, list) or not told:
         raise ValueError(
@@ -247,7 +248,7 @@ def _add(sheaf: Sheaf, value: int, told: object, size: Pair | None, what: str) -
             "export polygons or run lengths"
         )
     rings = told if isinstance(told[0], list) else [told]  # some exporters leave the outer list out
-    sheaf.add_rings(value, [checked_ring(ring, f"{what}, ring {k}") for k, ring in enumerate(rings)])
+    store.add_rings(value, [checked_ring(ring, f"{what}, ring {k}") for k, ring in enumerate(rings)])
     return size
 
 
@@ -271,6 +272,8 @@ def _class_names(files: list[Parsed], told: Description | None) -> tuple[str, ..
 def with_background(found: Iterable[str], told: Description | None) -> tuple[str, ...]:
     """Put the background before the names that outlines have, or take what a file says instead, if it names all."""
     names = ("background", *(name for name in found if name.lower() not in BACKGROUND))
+    if len(names) > MOST_CLASSES:
+        raise ValueError(f"the annotations have {len(names):,} classes; expected at most {MOST_CLASSES:,}")
     if told is None or told.class_names is None:
         return names
     listed = told.class_names
@@ -310,7 +313,7 @@ def _entries(root: Path, split: str, path: Path, content: Parsed, names: tuple[s
             missing.append(picture.file_name)
             continue
         size = picture.size or read_header(image).size
-        drawing = Drawing(path, image.name, size, content.sheaf, picture.shapes, table, nothing)
+        drawing = Drawing(path, image.name, size, content.store, picture.shapes, table, nothing)
         entries.append(Entry(image.stem, image, drawing))
     if missing:
         raise ValueError(

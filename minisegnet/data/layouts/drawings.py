@@ -25,7 +25,7 @@ MOST_PAINTED = (
 )  # pixels that one picture's outlines may paint, one over the other; more is no annotation
 
 
-class Sheaf:
+class ShapeStore:
     """All outlines of one annotation file, one after the other.
 
     Each shape has a value and either rings or run lengths. Of shape s, the parts are ``part_ends[s - 1]`` up to
@@ -69,14 +69,14 @@ class Sheaf:
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """The label map of one picture: shapes of a sheaf, painted one over the other in their order."""
+    """The label map of one picture: shapes of a store, painted one over the other in their order."""
 
     path: Path
     name: str
     size: Pair
-    sheaf: Sheaf
-    shapes: tuple[int, ...]  # which of the sheaf's, in the order in which they are painted
-    table: tuple[int, ...]  # what each value in the sheaf becomes
+    store: ShapeStore
+    shapes: tuple[int, ...]  # which of the store's, in the order in which they are painted
+    table: tuple[int, ...]  # what each value in the store becomes
     background: int = 0
 
     def read(self) -> Array:
@@ -86,8 +86,8 @@ class Drawing:
         labels = np.full((H, W), self.background, np.uint8 if values[-1] < 256 else np.uint16)
         painted = 0
         for shape in self.shapes:
-            value, parts = self.table[self.sheaf.values[shape]], self.sheaf.parts(shape)
-            if self.sheaf.runs[shape]:
+            value, parts = self.table[self.store.values[shape]], self.store.parts(shape)
+            if self.store.runs[shape]:
                 labels[rle.paint((H, W), parts[0].astype(np.int64))] = value
                 painted += H * W
             else:
@@ -110,7 +110,7 @@ class Drawing:
 
     def facts(self) -> MaskFacts:
         """Return the size, and the values that are painted, whether or not something covers them later."""
-        values = {self.background, *(self.table[self.sheaf.values[shape]] for shape in self.shapes)}
+        values = {self.background, *(self.table[self.store.values[shape]] for shape in self.shapes)}
         return MaskFacts(self.size, tuple(sorted(values)))
 
 

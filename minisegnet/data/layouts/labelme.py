@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minisegnet.data.descriptions import IGNORED, Description, describe
+from minisegnet.data.descriptions import IGNORED, Description, describe, read_text
 from minisegnet.data.json_files import checked_name, checked_size, find_inside, read_json, short
-from minisegnet.data.layouts.coco import json_files, value_of, with_background
-from minisegnet.data.layouts.drawings import Drawing, Sheaf, checked_ring
+from minisegnet.data.layouts.coco import MOST_CLASSES, json_files, value_of, with_background
+from minisegnet.data.layouts.drawings import Drawing, ShapeStore, checked_ring
 from minisegnet.data.layouts.layout import Entry, Layout, stamp
 from minisegnet.data.layouts.lists import ALIASES, complete, divide_by_lists
 from minisegnet.data.pairs import some
@@ -28,10 +28,10 @@ CORNERS = 360  # of what stands for a circle: it is off by less than a twenty-th
 
 
 class Parsed(NamedTuple):
-    """One file: names of its classes, by the values in its sheaf."""
+    """One file: names of its classes, by the values in its store."""
 
     names: tuple[str, ...]
-    sheaf: Sheaf
+    store: ShapeStore
     size: Pair | None
     image_path: str
     embedded: bool  # it holds a copy of the picture
@@ -100,8 +100,7 @@ def _labels(root: Path) -> Description | None:
     path = root / "labels.txt"
     if not path.is_file():
         return None
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    names = [name for line in text.splitlines() if (name := line.strip()) and name != IGNORE]
+    names = [name for line in read_text(path).splitlines() if (name := line.strip()) and name != IGNORE]
     return Description(path, tuple("background" if name == "_background_" else name for name in names))
 
 
@@ -132,19 +131,21 @@ def _parse(content: dict[str, Any]) -> Parsed:
     if not isinstance(shapes, list):
         raise ValueError(f"shapes is {short(shapes)}; expected a list")
     names: dict[str, int] = {}
-    sheaf = Sheaf()
+    store = ShapeStore()
     for k, shape in enumerate(shapes):
         if not isinstance(shape, dict):
             raise ValueError(f"shapes[{k}] is {short(shape)}; expected a table")
         name = checked_name(shape.get("label"), f"the label of shapes[{k}]")
         ring = _ring(shape, f"shapes[{k}] ({name})")
-        sheaf.add_rings(names.setdefault(name, len(names)), [ring])
+        if len(names) == MOST_CLASSES and name not in names:
+            raise ValueError(f"its shapes have more than {MOST_CLASSES:,} labels; expected names of classes")
+        store.add_rings(names.setdefault(name, len(names)), [ring])
     size = None
     if content.get("imageHeight") is not None and content.get("imageWidth") is not None:
         size = checked_size(content["imageHeight"], content["imageWidth"], "the picture", MOST_PIXELS)
     told = content.get("imagePath")
     return Parsed(
-        tuple(names), sheaf, size, told if isinstance(told, str) else "", bool(content.get("imageData"))
+        tuple(names), store, size, told if isinstance(told, str) else "", bool(content.get("imageData"))
     )
 
 
@@ -158,7 +159,8 @@ def _ring(shape: dict[str, Any], what: str) -> list[float]:
         return ring
     if kind in ("rectangle", "circle") and len(points) == 2:
         x1, y1, x2, y2 = ring
-        return [x1, y1, x2, y1, x2, y2, x1, y2] if kind == "rectangle" else _circle(x1, y1, x2, y2)
+        corners = [x1, y1, x2, y1, x2, y2, x1, y2] if kind == "rectangle" else _circle(x1, y1, x2, y2)
+        return checked_ring(corners, what)
     if kind == "rectangle" and len(points) == 4:
         return ring
     raise ValueError(
@@ -183,8 +185,8 @@ def _entry(root: Path, path: Path, content: Parsed, names: tuple[str, ...]) -> E
     image = _image(root, path, content)
     size = content.size or read_header(image).size
     table = tuple(IGNORED if name == IGNORE else value_of(name, names) for name in content.names)
-    shapes = tuple(range(len(content.sheaf)))
-    drawing = Drawing(path, image.name, size, content.sheaf, shapes, table, value_of("background", names))
+    shapes = tuple(range(len(content.store)))
+    drawing = Drawing(path, image.name, size, content.store, shapes, table, value_of("background", names))
     return Entry(path.stem, image, drawing)
 
 

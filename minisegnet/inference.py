@@ -130,7 +130,7 @@ def exact_pieces(
     """
     network = _tileable(model)
     H, W = size
-    step_h, step_w = (H, W) if tile is None else _checked_tile(tile, network)
+    step_h, step_w = (H, W) if tile is None else checked_tile(tile, network)
     for top in range(0, H, step_h):
         for left in range(0, W, step_w):
             h, w = min(step_h, H - top), min(step_w, W - left)  # the last tiles may be smaller
@@ -176,7 +176,7 @@ def tile_bytes(model: nn.Module, tile: IntOrPair) -> int:
     324
     """
     network = _tileable(model)
-    size = network.input_size_for(_checked_tile(tile, network))
+    size = network.input_size_for(checked_tile(tile, network))
     itemsize = next(model.parameters()).dtype.itemsize
     gathered = network.in_channels * size[0] * size[1] * itemsize  # while the tile is cut out
     return gathered + network.peak_bytes(size, itemsize)
@@ -254,7 +254,8 @@ def _check_image(image: Any, model: nn.Module, network: Tileable) -> None:
         )
 
 
-def _checked_tile(tile: IntOrPair, network: Tileable) -> Pair:
+def checked_tile(tile: IntOrPair, network: Tileable) -> Pair:
+    """Return a tile's size as a pair, or say which sizes there are."""
     tile = as_pair(tile, "tile", 1)
     if tile[0] % network.grid or tile[1] % network.grid:
         near = tuple(max(round(length / network.grid), 1) * network.grid for length in tile)

@@ -11,8 +11,8 @@ from minisegnet import models, nn, ops
 from minisegnet.arrays import Array
 from minisegnet.blending import SMALLEST, blended_pieces, default_tile, tiling
 from minisegnet.data.statistics import Normalisation
-from minisegnet.inference import Piece, exact_pieces, forward, halo, mirrored
-from minisegnet.sizes import IntOrPair, Pair, as_pair
+from minisegnet.inference import Piece, checked_tile, exact_pieces, forward, halo, mirrored
+from minisegnet.sizes import IntOrPair, Pair
 
 LARGE = 2**21  # pixels: from there on a picture is predicted in tiles; one of full HD is just below
 LEAST_VALID_TILE = 256  # pixels a side, for models of valid convolutions
@@ -83,8 +83,7 @@ class Predictor:
 
     def probabilities(self, image: Array, *, tile: IntOrPair | None = None) -> Array:
         """Return the probability of each class at each pixel, (classes, H, W), float32."""
-        probabilities: Array = ops.softmax(self.scores(image, tile=tile), axis=0)
-        return probabilities
+        return self.probabilities_of(self.scores(image, tile=tile))
 
     def scores(self, image: Array, *, tile: IntOrPair | None = None) -> Array:
         """Return the score of each class at each pixel, before the softmax, (classes, H, W)."""
@@ -94,6 +93,11 @@ class Predictor:
         """Return the class with the highest score: (…, classes, H, W) to (…, H, W)."""
         labels: Array = ops.to_numpy(scores).argmax(axis=-3).astype(self.label_type)
         return labels
+
+    def probabilities_of(self, scores: Array) -> Array:
+        """Return the softmax of scores: (…, classes, H, W) to the same."""
+        probabilities: Array = ops.to_numpy(ops.softmax(ops.to_backend(scores), axis=-3))
+        return probabilities
 
     @property
     def label_type(self) -> Any:
@@ -140,7 +144,8 @@ class Predictor:
         """
         chosen = self._tile_for(size, tile)
         if not self.padded:
-            h, w = as_pair(size if chosen is None else chosen, "tile", 1)
+            network: Any = self.model
+            h, w = checked_tile(self.default_tile() if chosen is None else chosen, network)
             count = math.ceil(size[0] / h) * math.ceil(size[1] / w)
             read = f"each with {halo(self.model)} pixels around it: exact"
             return f"{count:,} tiles of {h} x {w} pixels, {read}" if count > 1 else ""
@@ -184,26 +189,31 @@ class Predictor:
             )
         if image.ndim == 2:
             image = image[:, :, None]  # (H, W, 1)
-        if image.ndim != 3 or image.shape[2] != self.channels or 0 in image.shape:
-            hint = ""
-            if image.ndim == 3 and image.shape[2] == 1:
-                hint = (
-                    "; make a colour picture of a grey one by np.repeat(image, 3, axis=2), or save it as RGB"
-                )
-            elif image.ndim == 3 and self.channels == 1 and image.shape[2] == 3:
-                hint = "; make a grey picture of a colour one, in Pillow by Image.open(path).convert('L')"
-            elif image.ndim == 3 and image.shape[0] == self.channels:
-                hint = "; channels come last: np.moveaxis(image, 0, 2)"
-            raise ValueError(
-                f"the picture has shape {image.shape}; expected (H, W, {self.channels}), as the model was trained on "
-                f"{self.channels} channel{'s' * (self.channels > 1)}{hint}"
-            )
+        self.check_shape(image.shape)
         if image.dtype.kind == "f" and not (image.min() >= 0 and image.max() <= 1):
             raise ValueError(
                 f"the picture's floats go from {image.min():g} to {image.max():g}; expected 0 to 1. Divide by the "
                 "largest possible value (255, say), or pass uint8"
             )
         return image
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuse pictures (H, W, C) of other channels than the model was trained on."""
+        if len(shape) == 3 and shape[2] == self.channels and 0 not in shape:
+            return
+        hint = ""
+        if len(shape) == 3 and shape[2] == 1:
+            hint = "; make a colour picture of a grey one by np.repeat(image, 3, axis=2), or save it as RGB"
+        elif len(shape) == 3 and (shape[2], self.channels) == (3, 1):
+            hint = "; save it as grey: in Pillow, Image.open(path).convert('L')"
+        elif len(shape) == 3 and shape[0] == self.channels:
+            hint = "; channels come last: np.moveaxis(image, 0, 2)"
+        elif len(shape) == 3:
+            hint = "; choose the channels as for training, and save them as .npy"
+        raise ValueError(
+            f"the picture has shape {shape}; expected (H, W, {self.channels}), as the model was trained on "
+            f"{self.channels} channel{'s' * (self.channels > 1)}{hint}"
+        )
 
     def scores_of(self, images: Array) -> Array:
         """Return the scores (N, classes, H, W) of prepared pictures (N, C, H, W)."""

@@ -39,9 +39,8 @@ PROBABILITIES = "-probs"
 OUTLINES = "outlines.json"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".npy")
 MOST_PIXELS = 250_000_000
-OVERLAY_PIXELS = (
-    2**20
-)  # of a larger picture only every second, third ... pixel is drawn; it is shown small anyway
+# Of a larger picture only every second, third ... pixel is drawn: an overlay is shown small anyway.
+OVERLAY_PIXELS, OVERLAY_SIDE = 2**20, 2**13
 
 
 class Wanted(NamedTuple):

@@ -233,7 +233,7 @@ def test_constant_scores_stay_constant(size: tuple[int, int]) -> None:
 
 
 def test_far_from_cuts_blended_scores_are_those_of_the_whole_picture() -> None:
-    """Depth 2, tiles of 64: a margin is 24, too much to be thrown away. Where each tile sees enough, nothing changes."""
+    """Depth 2, tiles of 64: a margin is 24, too much to throw away. Where each tile sees enough, nothing changes."""
     model, image = build("unet", depth=2), picture(64, 256)
     cut, far = tiling(model, (64, 256), 64), reach(model)
     assert not cut.exact
@@ -253,7 +253,7 @@ def test_far_from_cuts_blended_scores_are_those_of_the_whole_picture() -> None:
     ("name", "options"), [("unet", {"depth": 3}), ("segnet", {"convolutions": (2, 2, 2)})]
 )
 def test_blending_has_no_seams(name: str, options: dict[str, Any]) -> None:
-    """Where tiles begin and end, the error of blended scores jumps no more than elsewhere; if they only meet, it does."""
+    """Where tiles begin and end, blended errors jump no more than elsewhere; if they only meet, they do."""
     model, image = build(name, **options), picture(64, 512)
     expected, blended = whole(model, image), predicted(model, image, 64)
     meeting = np.concatenate([whole(model, image[:, :, a : a + 64]) for a in range(0, 512, 64)], axis=2)

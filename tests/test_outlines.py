@@ -8,18 +8,15 @@ from hypothesis.extra import numpy as arrays
 from minisegnet.data.outlines import Outline, outlines
 
 
-def inside(rings: list[np.ndarray], x: float, y: float) -> bool:
-    """Count the edges that a ray from (x, y) to the right crosses, one edge after the other."""
-    crossings = 0
+def filled(rings: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """Count the edges that a ray from each pixel's centre to the right crosses, one edge after the other."""
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
+    odd = np.zeros(size, bool)
     for ring in rings:
         for (x0, y0), (x1, y1) in zip(ring.tolist(), np.roll(ring, -1, axis=0).tolist(), strict=True):
-            if (y0 > y) != (y1 > y):
-                crossings += x < x0 + (y - y0) / (y1 - y0) * (x1 - x0)
-    return crossings % 2 == 1
-
-
-def filled(rings: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    return np.array([[inside(rings, j + 0.5, i + 0.5) for j in range(size[1])] for i in range(size[0])])
+            if y0 != y1:  # a level edge is never crossed
+                odd ^= ((y0 > y) != (y1 > y)) & (x < x0 + (y - y0) / (y1 - y0) * (x1 - x0))
+    return odd
 
 
 def regions(mask: np.ndarray) -> list[np.ndarray]:

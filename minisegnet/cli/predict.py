@@ -69,18 +69,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write NAME-probs.npy, too: the probability of each class, (classes, H, W) float16",
     )
-    parser.add_argument(
+    outlines = parser.add_mutually_exclusive_group()
+    outlines.add_argument(
         "--outlines",
-        nargs="?",
+        action="store_const",
         const="polygons",
-        choices=("polygons", "rle"),
-        help=f"write {OUTLINES}, too: one COCO file for all pictures, with polygons and their holes (or run lengths)",
+        help=f"write {OUTLINES}, too: one COCO file for all pictures, with polygons and their holes",
+    )
+    outlines.add_argument(
+        "--outlines-rle",
+        action="store_const",
+        const="rle",
+        dest="outlines",
+        help="the same with run lengths instead, for programs that can't read holes in polygons",
     )
     parser.add_argument(
         "--tile",
         nargs="?",
         const=(),
-        type=options.pair,
+        type=tile_size,
         metavar="SIZE",
         help="predict in tiles, of this size if given, such as 512 or 512x1024 (default: only pictures of more than 2 "
         "million pixels, in tiles that suit the model)",
@@ -93,6 +100,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="refuse larger pictures before they are unpacked (default: 250 million)",
     )
     parser.add_argument("--backend", metavar="NAME", help=options.OPTIONS["backend"].help)
+
+
+def tile_size(text: str) -> tuple[int, int]:
+    """Read the size of a tile, or say what to do where a picture came instead."""
+    try:
+        return options.pair(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; without a size, write --tile at the end") from None
 
 
 def run(arguments: argparse.Namespace) -> int:

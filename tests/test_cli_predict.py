@@ -15,7 +15,7 @@ from test_outlines import filled
 from minisegnet import files, models, predictor
 from minisegnet.cli import main
 from minisegnet.cli.predict import MOST_PIXELS
-from minisegnet.data import Normalisation, reading
+from minisegnet.data import Folder, Normalisation, reading
 
 PALETTE = ((0, 0, 0), (230, 159, 0), (86, 180, 233))
 
@@ -178,6 +178,24 @@ def test_outlines_of_all_pictures_are_one_coco_file(load, tmp_path):
             again[region] = annotation["category_id"]
         assert np.array_equal(again, labels) and len(np.unique(labels)) == 3
     assert holes > 3
+
+
+@pytest.mark.parametrize("form", ["--outlines", "--outlines-rle"])
+def test_our_own_reader_reads_the_outlines_again(form, load, tmp_path):
+    """Pictures and outlines.json in one folder are a data set in COCO's layout: IoU 1, with the names of the classes."""
+    p = load(trained(names=("background", "cell", "세포벽")))
+    root = tmp_path / "again"
+    root.mkdir()
+    for name, size in (("a", (61, 80)), ("b", (33, 20))):
+        save(root / f"{name}.png", *size)
+    out = tmp_path / "m"
+    assert main(["predict", "run", str(root), "--out", str(out), "--no-overlay", form]) == 0
+    (out / "outlines.json").rename(root / "annotations.json")
+    data = Folder(root, split="all")
+    assert data.class_names == p.class_names and len(data) == 2
+    for sample in data:
+        assert np.array_equal(sample.labels, reading.read_mask(out / f"{sample.name}.png"))
+        assert len(np.unique(sample.labels)) == 3
 
 
 def test_run_lengths_instead_of_polygons(load, tmp_path):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis.extra import numpy as arrays
 
 from minisegnet.data.outlines import Outline, outlines
+from minisegnet.data.polygons import fill
 
 
 def filled(rings: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
@@ -83,6 +84,12 @@ def check_ring(ring: np.ndarray) -> None:
 @given(arrays.arrays(bool, arrays.array_shapes(min_dims=2, max_dims=2, max_side=9)))
 def test_any_mask_comes_back(mask: np.ndarray) -> None:
     check(mask)
+
+
+@given(arrays.arrays(bool, arrays.array_shapes(min_dims=2, max_dims=2, max_side=20)))
+def test_our_own_fill_gives_any_mask_again(mask: np.ndarray) -> None:
+    rings = [ring for outline in outlines(mask) for ring in (outline.outer, *outline.holes)]
+    assert np.array_equal(fill(rings, mask.shape), mask)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])

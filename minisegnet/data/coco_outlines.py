@@ -10,17 +10,22 @@ Coordinates are corners of pixels: pixel (row i, column j) is the square from (j
 
 import json
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from minisegnet.arrays import Array
+from minisegnet.data import rle
 from minisegnet.data.outlines import outlines
 from minisegnet.ops import checks
 
 FORMS = ("polygons", "rle")
-BACKGROUND = ("background", "0")  # class 0 with one of these names is what is left over, and has no outlines
+BACKGROUND = (
+    "background",
+    "_background_",
+    "__background__",
+    "0",
+)  # class 0 with one of these names is what is left over, and has no outlines
 
 
 class CocoOutlines:
@@ -105,16 +110,12 @@ def _area(ring: Array) -> int:
 
 
 def _run_lengths(mask: Array) -> list[dict[str, Any]]:
-    """Describe all of a mask in one: how many pixels are outside, inside, outside ... down the columns."""
-    H, W = mask.shape
-    down = mask.T.ravel()
-    changes = (np.flatnonzero(down[1:] != down[:-1]) + 1).tolist()
-    ends = [0, *changes, H * W] if not down[0] else [0, 0, *changes, H * W]
+    """Describe all of a mask in one."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     top, left = int(rows[0]), int(columns[0])
     return [
         {
-            "segmentation": {"size": [H, W], "counts": [b - a for a, b in pairwise(ends)]},
+            "segmentation": rle.encode(mask),
             "area": int(np.count_nonzero(mask)),
             "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
         }

@@ -182,7 +182,7 @@ def test_outlines_of_all_pictures_are_one_coco_file(load, tmp_path):
 
 @pytest.mark.parametrize("form", ["--outlines", "--outlines-rle"])
 def test_our_own_reader_reads_the_outlines_again(form, load, tmp_path):
-    """Pictures and outlines.json in one folder are a data set in COCO's layout: IoU 1, with the names of the classes."""
+    """Pictures and outlines.json in one folder are a data set in COCO's layout: IoU 1, with the classes' names."""
     p = load(trained(names=("background", "cell", "세포벽")))
     root = tmp_path / "again"
     root.mkdir()
@@ -345,8 +345,8 @@ def test_of_a_picture_that_fails_nothing_remains(fails, load, tmp_path, monkeypa
     assert set(of) == {"b.png"}
 
 
-FULL = """
-import resource, signal, sys
+STANDING_IN = """
+import os, resource, signal, sys
 from minisegnet import predictor
 from minisegnet import models
 from minisegnet.cli import main
@@ -354,6 +354,8 @@ from minisegnet.data import Normalisation
 model = models.build("unet", in_channels=3, classes=3, width=2, depth=1).eval()
 settings = dict(class_names=tuple("abc"), palette=((0, 0, 0),) * 3, normalisation=Normalisation((0.5,) * 3, (0.2,) * 3))
 predictor.load = lambda run: predictor.Predictor(model, **settings)
+"""
+FULL = """
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 sys.exit(main(["predict", "run", {picture!r}, "--out", {out!r}, "--probs", "--no-overlay"]))
@@ -364,7 +366,7 @@ sys.exit(main(["predict", "run", {picture!r}, "--out", {out!r}, "--probs", "--no
 def test_a_full_disk_leaves_no_half_file(tmp_path):
     """The system's own limit: 200 x 300 probabilities of three classes are 360 kB, and 50 kB are allowed."""
     path, out = save(tmp_path / "a.png", 200, 300), tmp_path / "m"
-    script = FULL.format(picture=str(path), out=str(out))
+    script = STANDING_IN + FULL.format(picture=str(path), out=str(out))
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
@@ -373,6 +375,37 @@ def test_a_full_disk_leaves_no_half_file(tmp_path):
     )
     assert done.returncode == 1 and "File too large" in done.stderr and "a-probs.npy" in done.stderr
     assert "0 of 1 labelled" in done.stdout and names(out) == []
+
+
+KILLED = """
+from minisegnet.data.npy_parts import NpyParts
+put, calls = NpyParts.put, []
+def killing(self, rows, columns, values):
+    put(self, rows, columns, values)
+    calls.append(1)
+    if len(calls) == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+NpyParts.put = killing
+main(["predict", "run", {folder!r}, "--out", {out!r}, "--probs", "--outlines", "--no-overlay", "--tile", "64"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kill -9 needs Unix")
+def test_killed_in_the_middle_only_whole_files_have_names(tmp_path):
+    """Of 15 parts of the first picture all are written, of those of the second five."""
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        save(tmp_path / "in" / f"{name}.png", 150, 210)
+    script = STANDING_IN + KILLED.format(folder=str(tmp_path / "in"), out=str(tmp_path / "m"))
+    done = subprocess.run([sys.executable, "-c", script], env=os.environ | {"MINISEGNET_BACKEND": "numpy"})
+    assert done.returncode == -9
+    there = names(tmp_path / "m")
+    hidden = [name for name in there if files.TEMPORARY.fullmatch(name)]
+    assert len(hidden) == 1 and hidden[0].startswith(".b-probs.npy.")
+    assert sorted({*there} - {*hidden}) == ["a-probs.npy", "a.png"]
+    assert reading.read_mask(tmp_path / "m" / "a.png").shape == (150, 210)
+    assert (np.load(tmp_path / "m" / "a-probs.npy").astype(float).sum(axis=0) > 0.99).all()
 
 
 def test_a_picture_where_a_size_was_expected(load, tmp_path, capsys):

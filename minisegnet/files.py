@@ -10,8 +10,10 @@ import os
 import re
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)  # .{name}.{random}.tmp
 
@@ -46,23 +48,52 @@ def write_atomically(path: Path | str, data: bytes | str) -> None:
     if not isinstance(data, bytes | str):
         raise TypeError(f"write_atomically: data is a {type(data).__name__}; expected bytes or text")
     content = data.encode("utf-8") if isinstance(data, str) else data
+    with written_atomically(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def written_atomically(path: Path | str) -> Iterator[BinaryIO]:
+    """Open a new file to be written bit by bit, in any order; it takes its name when the block ends without an error.
+
+    For what is too large to stand in memory; else :func:`write_atomically`, which says more.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with written_atomically(Path(folder, "numbers.bin")) as file:
+    ...         _ = file.write(b"12345"), file.seek(1), file.write(b"x")
+    ...         before = Path(folder, "numbers.bin").exists()
+    ...     before, Path(folder, "numbers.bin").read_bytes()
+    (False, b'1x345')
+    """
     target = Path(os.path.realpath(path))
     try:
-        _replace(target, content)
+        with _replacing(target) as file:
+            yield file
     except OSError as error:
+        if not _is_about(error.filename, target):
+            raise  # it is about another file that was used in the block
         reason = f"{error.strerror or error}; could not write the file, nothing was changed"
         raise OSError(error.errno, reason, str(path)) from error
     _flush_folder(target.parent)
 
 
-def _replace(target: Path, content: bytes) -> None:
+def _is_about(filename: object, target: Path) -> bool:
+    """Say whether an error's file is the one that is written, or its temporary one; errors of a write name none."""
+    return filename in (None, str(target)) or TEMPORARY.fullmatch(os.path.basename(str(filename))) is not None
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     # O_EXCL: never write into a file that is there. With mode 0o666 the system takes the umask off, as for any file.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(temporary, flags, 0o666)
     try:
         with open(descriptor, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())  # on the disk before the name is
         _keep_permissions(target, temporary)

@@ -10,16 +10,16 @@ two conditions hold:
 - Tiles start at multiples of the model's ``grid``, ``2**depth``. Max pooling cuts the picture into windows from its
   first pixel on; a tile that starts inside a window would be cut otherwise, and all its scores change.
 
-Zeros around the maps (``padding="same"``) make this impossible: the zeros would stand around every tile, where
-the whole picture has pixels.
+Models that put zeros around their maps (``padding="same"``) need something else: the zeros stand around every tile,
+where the whole picture has pixels, and spoil the scores there. See :mod:`minisegnet.blending`.
 
 O. Ronneberger, P. Fischer and T. Brox, "U-Net: convolutional networks for biomedical image segmentation" (2015),
 section 2 and figure 2, where it is called the overlap-tile strategy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -86,16 +86,66 @@ def overlap_tile(model: nn.Module, image: Array, *, tile: IntOrPair | None = 256
     network = _tileable(model)
     _check_image(image, model, network)
     H, W = image.shape[1:]
-    step_h, step_w = (H, W) if tile is None else _checked_tile(tile, network)
     scores: Array = np.empty_like(image, order="C", shape=(network.classes, H, W))
-    with evaluating(model), no_grad():
-        for top in range(0, H, step_h):
-            for left in range(0, W, step_w):
-                h, w = min(step_h, H - top), min(step_w, W - left)  # the last tiles may be smaller
-                part = _with_halo(image, (top, left), (h, w), network)  # (1, C, h + 2 halo or more, ...)
-                result = model(part).data  # (1, classes, h or more, w or more)
-                scores[:, top : top + h, left : left + w] = result[0, :, :h, :w]
+
+    def read(rows: Array, columns: Array) -> Array:
+        part: Array = np.ascontiguousarray(image[:, rows[:, None], columns])  # (C, h, w)
+        return part[None]  # (1, C, h, w)
+
+    for piece in exact_pieces(model, read, (H, W), tile):
+        scores[:, piece.rows, piece.columns] = piece.scores
     return scores
+
+
+class Piece(NamedTuple):
+    """The scores of a part of a picture."""
+
+    rows: slice
+    columns: slice
+    scores: Array  # (classes, h, w)
+
+
+def exact_pieces(
+    model: nn.Module, read: Callable[[Array, Array], Array], size: Pair, tile: IntOrPair | None
+) -> Iterator[Piece]:
+    """Predict a picture tile by tile without ever having all of it, neither picture nor scores.
+
+    Parameters
+    ----------
+    model
+        A model of valid convolutions. It runs in evaluation mode.
+    read
+        Given rows and columns of the picture, as arrays of positions, it returns that part of it, (1, C, h, w). Where
+        the picture ends, positions go back: it goes on mirrored, for ever. So it doesn't matter that the model needs a
+        little more than tile and halo where only some sizes fit.
+    size
+        (H, W) of the picture.
+    tile
+        As for :func:`overlap_tile`.
+
+    Yields
+    ------
+    Piece
+        One for each tile.
+    """
+    network = _tileable(model)
+    H, W = size
+    step_h, step_w = (H, W) if tile is None else checked_tile(tile, network)
+    for top in range(0, H, step_h):
+        for left in range(0, W, step_w):
+            h, w = min(step_h, H - top), min(step_w, W - left)  # the last tiles may be smaller
+            read_h, read_w = network.input_size_for((h, w))
+            rows = mirrored(top - network.halo, read_h, H)
+            columns = mirrored(left - network.halo, read_w, W)
+            result = forward(model, read(rows, columns))  # (1, classes, h or more, w or more)
+            yield Piece(slice(top, top + h), slice(left, left + w), result[0, :, :h, :w])
+
+
+def forward(model: nn.Module, images: Array) -> Array:
+    """Return the scores of pictures (N, C, H, W), in evaluation mode and without a tape."""
+    with evaluating(model), no_grad():
+        scores: Array = model(images).data
+        return scores
 
 
 def halo(model: nn.Module) -> int:
@@ -126,7 +176,7 @@ def tile_bytes(model: nn.Module, tile: IntOrPair) -> int:
     324
     """
     network = _tileable(model)
-    size = network.input_size_for(_checked_tile(tile, network))
+    size = network.input_size_for(checked_tile(tile, network))
     itemsize = next(model.parameters()).dtype.itemsize
     gathered = network.in_channels * size[0] * size[1] * itemsize  # while the tile is cut out
     return gathered + network.peak_bytes(size, itemsize)
@@ -134,20 +184,6 @@ def tile_bytes(model: nn.Module, tile: IntOrPair) -> int:
 
 # ---------------------------------------------------------------------------------------------------------
 # Cutting tiles out
-
-
-def _with_halo(image: Array, start: Pair, size: Pair, network: Tileable) -> Array:
-    """Cut out what the model needs for the scores of one tile, mirrored where the picture ends.
-
-    The mirrored picture goes on for ever, and every tile sees its part of it. So it doesn't matter that the model
-    needs a little more than tile and halo where only some sizes fit.
-    """
-    fitting = network.input_size_for(size)
-    rows, columns = (
-        mirrored(start[axis] - network.halo, fitting[axis], image.shape[1 + axis]) for axis in range(2)
-    )
-    part: Array = np.ascontiguousarray(image[:, rows[:, None], columns])  # (C, h, w)
-    return part[None]  # (1, C, h, w)
 
 
 def mirrored(start: int, count: int, length: int) -> Array:
@@ -184,13 +220,15 @@ def _tileable(model: Any) -> Tileable:
         raise TypeError(f"the model is a {name}; expected a module, such as models.build('unet', ...) gives")
     if getattr(model, "padding", None) == "same":
         raise ValueError(
-            f"this {name} has padding='same', so that tiles can't be exact: it puts zeros around every tile, where the "
-            "whole picture has pixels. Build it with padding='valid', or give it the whole picture: model(x)"
+            f"this {name} has padding='same': it puts zeros around every tile, where the whole picture has pixels, and "
+            "tiles that only meet can't be exact. Build it with padding='valid'; or let tiles overlap: "
+            "minisegnet.blending.blended_pieces, which Predictor.predict uses"
         )
     if not all(hasattr(model, name) for name in ("grid", "halo", "input_size_for", "peak_bytes")):
         raise ValueError(
-            f"{name} can't be tiled exactly: only models of valid convolutions can, such as "
-            "models.build('unet', padding='valid', ...). Give it the whole picture: model(x)"
+            f"{name} can't be tiled exactly by tiles that only meet: only models of valid convolutions can, such as "
+            "models.build('unet', padding='valid', ...). Give it the whole picture: model(x), or let tiles overlap: "
+            "minisegnet.blending.blended_pieces"
         )
     network: Tileable = model  # type: ignore[assignment]
     return network
@@ -216,7 +254,8 @@ def _check_image(image: Any, model: nn.Module, network: Tileable) -> None:
         )
 
 
-def _checked_tile(tile: IntOrPair, network: Tileable) -> Pair:
+def checked_tile(tile: IntOrPair, network: Tileable) -> Pair:
+    """Return a tile's size as a pair, or say which sizes there are."""
     tile = as_pair(tile, "tile", 1)
     if tile[0] % network.grid or tile[1] % network.grid:
         near = tuple(max(round(length / network.grid), 1) * network.grid for length in tile)

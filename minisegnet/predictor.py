@@ -1,6 +1,7 @@
 """A trained model that takes pictures as they come and returns labels: ``minisegnet.load(run).predict(image)``."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import numpy as np
 
 from minisegnet import models, nn, ops
 from minisegnet.arrays import Array
-from minisegnet.autograd import no_grad
+from minisegnet.blending import SMALLEST, blended_pieces, default_tile, tiling
 from minisegnet.data.statistics import Normalisation
-from minisegnet.inference import evaluating, mirrored, overlap_tile
+from minisegnet.inference import Piece, checked_tile, exact_pieces, forward, halo, mirrored
+from minisegnet.sizes import IntOrPair, Pair
 
-SMALLEST = 64  # models return the picture's size from 64 x 64 up; what is smaller is mirrored outwards
-TILE = 256  # pixels a side, for models of valid convolutions
+LARGE = 2**21  # pixels: from there on a picture is predicted in tiles; one of full HD is just below
+LEAST_VALID_TILE = 256  # pixels a side, for models of valid convolutions
+
+__all__ = ["LARGE", "SMALLEST", "Predictor", "load", "normalisation_of", "of_checkpoint"]
 
 
 class Predictor:
@@ -48,39 +52,136 @@ class Predictor:
         self.facts = dict(facts or {})
         self.channels = len(normalisation.mean)
 
-    def predict(self, image: Array) -> Array:
+    # What comes out
+
+    def predict(self, image: Array, *, tile: IntOrPair | None = None) -> Array:
         """Return the label of each pixel.
 
         Parameters
         ----------
         image
             (H, W) or (H, W, C), as files hold it: uint8, uint16, or floats from 0 to 1. Any size.
+        tile
+            Size of the tiles that the picture is cut into, see :meth:`tiles`. None: by itself, where it is large.
 
         Returns
         -------
         Array
             (H, W), uint8 (uint16 where there are more than 256 classes).
+
+        Notes
+        -----
+        In tiles, the memory beside picture and labels doesn't grow with the picture.
         """
-        return self.labels(self.scores(image))
+        labels: Array | None = None
+        for piece in self.pieces(image, tile=tile):
+            if labels is None:
+                labels = np.empty(image.shape[:2], self.label_type)
+            labels[piece.rows, piece.columns] = self.labels(piece.scores)
+        assert labels is not None  # there is at least one pixel
+        return labels
 
-    def probabilities(self, image: Array) -> Array:
+    def probabilities(self, image: Array, *, tile: IntOrPair | None = None) -> Array:
         """Return the probability of each class at each pixel, (classes, H, W), float32."""
-        probabilities: Array = ops.softmax(self.scores(image), axis=0)
-        return probabilities
+        return self.probabilities_of(self.scores(image, tile=tile))
 
-    def scores(self, image: Array) -> Array:
+    def scores(self, image: Array, *, tile: IntOrPair | None = None) -> Array:
         """Return the score of each class at each pixel, before the softmax, (classes, H, W)."""
-        scores: Array = self.scores_of(self.prepare(image)[None])[0]
-        return scores
+        return _joined(self.pieces(image, tile=tile), image.shape[:2])
 
     def labels(self, scores: Array) -> Array:
         """Return the class with the highest score: (…, classes, H, W) to (…, H, W)."""
-        kind = np.uint8 if len(self.class_names) <= 256 else np.uint16
-        labels: Array = ops.to_numpy(scores).argmax(axis=-3).astype(kind)
+        labels: Array = ops.to_numpy(scores).argmax(axis=-3).astype(self.label_type)
         return labels
+
+    def probabilities_of(self, scores: Array) -> Array:
+        """Return the softmax of scores: (…, classes, H, W) to the same."""
+        probabilities: Array = ops.to_numpy(ops.softmax(ops.to_backend(scores), axis=-3))
+        return probabilities
+
+    @property
+    def label_type(self) -> Any:
+        """The type of label maps: uint8, or uint16 where there are more than 256 classes."""
+        return np.uint8 if len(self.class_names) <= 256 else np.uint16
+
+    def pieces(self, image: Array, *, tile: IntOrPair | None = None) -> Iterator[Piece]:
+        """Give away the scores part by part: ``piece.scores`` (classes, h, w) of ``[piece.rows, piece.columns]``.
+
+        The parts don't overlap, and together they are the whole picture. For who wants to keep memory small.
+        """
+        checked = self.check(image)
+
+        def read(rows: Array, columns: Array) -> Array:
+            return self._normalised(checked[rows[:, None], columns])[None]  # (1, C, h, w)
+
+        return self._pieces(read, (checked.shape[0], checked.shape[1]), tile)
+
+    # Tiles
+
+    @property
+    def padded(self) -> bool:
+        """Whether the model puts zeros around its maps, so that its scores have the picture's size."""
+        return getattr(self.model, "padding", "same") != "valid"
+
+    def default_tile(self) -> int:
+        """Size of the tiles unless it is asked for something else."""
+        if self.padded:
+            return default_tile(self.model)
+        grid: int = self.model.grid  # type: ignore[attr-defined]
+        return math.ceil(max(4 * halo(self.model), LEAST_VALID_TILE) / grid) * grid
+
+    def tiles(self, size: Pair, tile: IntOrPair | None = None) -> str:
+        """Say in words how a picture of this size is cut into tiles; an empty text where it isn't.
+
+        Parameters
+        ----------
+        size
+            (H, W).
+        tile
+            Height and width, multiples of the grid of the model's pooling. With same padding, what the model is
+            given at a time; with valid convolutions, the scores that it gives at a time. None: the whole picture
+            at once up to ``LARGE`` pixels, and from there on the model's own default (with valid convolutions always).
+        """
+        chosen = self._tile_for(size, tile)
+        if not self.padded:
+            network: Any = self.model
+            h, w = checked_tile(self.default_tile() if chosen is None else chosen, network)
+            count = math.ceil(size[0] / h) * math.ceil(size[1] / w)
+            read = f"each with {halo(self.model)} pixels around it: exact"
+            return f"{count:,} tiles of {h} x {w} pixels, {read}" if count > 1 else ""
+        cut = tiling(self.model, size, chosen)
+        if cut.number_of_tiles == 1:
+            return ""
+        kind = "exact" if cut.exact else "blended"
+        overlap = " x ".join(str(n) for n in sorted({cut.rows.overlap, cut.columns.overlap} - {0}))
+        size_of_tiles = f"{cut.rows.tile} x {cut.columns.tile}"
+        return f"{cut.number_of_tiles:,} tiles of {size_of_tiles} pixels that overlap by {overlap}: {kind}"
+
+    def _tile_for(self, size: Pair, tile: IntOrPair | None) -> IntOrPair | None:
+        if tile is not None:
+            return tile
+        pixels = max(size[0], SMALLEST) * max(size[1], SMALLEST)  # as the model will see it
+        return self.default_tile() if pixels > LARGE or not self.padded else None
+
+    def _pieces(
+        self, read: Callable[[Array, Array], Array], size: Pair, tile: IntOrPair | None
+    ) -> Iterator[Piece]:
+        cut = blended_pieces if self.padded else exact_pieces
+        chosen = self._tile_for(size, tile)
+        for piece in cut(self.model, lambda *places: ops.to_backend(read(*places)), size, chosen):
+            yield piece._replace(scores=ops.to_numpy(piece.scores))
+
+    # What goes in
 
     def prepare(self, image: Array) -> Array:
         """Bring a picture (H, W) or (H, W, C) to what the model was trained on: (C, H, W), normalised."""
+        return self._normalised(self.check(image))
+
+    def _normalised(self, image: Array) -> Array:
+        return np.ascontiguousarray(self.normalisation.apply(image).transpose(2, 0, 1))  # (C, H, W)
+
+    def check(self, image: Array) -> Array:
+        """Refuse what is no picture that the model can be given; return it as (H, W, C), as it is."""
         if not isinstance(image, np.ndarray):
             raise TypeError(
                 f"the picture is a {type(image).__name__}; expected an array (H, W, {self.channels}). From a file: "
@@ -88,43 +189,61 @@ class Predictor:
             )
         if image.ndim == 2:
             image = image[:, :, None]  # (H, W, 1)
-        if image.ndim != 3 or image.shape[2] != self.channels or 0 in image.shape:
-            hint = ""
-            if image.ndim == 3 and image.shape[2] == 1:
-                hint = (
-                    "; make a colour picture of a grey one by np.repeat(image, 3, axis=2), or save it as RGB"
-                )
-            elif image.ndim == 3 and image.shape[0] == self.channels:
-                hint = "; channels come last: np.moveaxis(image, 0, 2)"
-            raise ValueError(
-                f"the picture has shape {image.shape}; expected (H, W, {self.channels}), as the model was trained on "
-                f"{self.channels} channel{'s' * (self.channels > 1)}{hint}"
-            )
+        self.check_shape(image.shape)
         if image.dtype.kind == "f" and not (image.min() >= 0 and image.max() <= 1):
             raise ValueError(
                 f"the picture's floats go from {image.min():g} to {image.max():g}; expected 0 to 1. Divide by the "
                 "largest possible value (255, say), or pass uint8"
             )
-        return np.ascontiguousarray(self.normalisation.apply(image).transpose(2, 0, 1))  # (C, H, W)
+        return image
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuse pictures (H, W, C) of other channels than the model was trained on."""
+        if len(shape) == 3 and shape[2] == self.channels and 0 not in shape:
+            return
+        hint = ""
+        if len(shape) == 3 and shape[2] == 1:
+            hint = "; make a colour picture of a grey one by np.repeat(image, 3, axis=2), or save it as RGB"
+        elif len(shape) == 3 and (shape[2], self.channels) == (3, 1):
+            hint = "; save it as grey: in Pillow, Image.open(path).convert('L')"
+        elif len(shape) == 3 and shape[0] == self.channels:
+            hint = "; channels come last: np.moveaxis(image, 0, 2)"
+        elif len(shape) == 3:
+            hint = "; choose the channels as for training, and save them as .npy"
+        raise ValueError(
+            f"the picture has shape {shape}; expected (H, W, {self.channels}), as the model was trained on "
+            f"{self.channels} channel{'s' * (self.channels > 1)}{hint}"
+        )
 
     def scores_of(self, images: Array) -> Array:
         """Return the scores (N, classes, H, W) of prepared pictures (N, C, H, W)."""
-        H, W = images.shape[2:]
-        top, left = max(SMALLEST - H, 0) // 2, max(SMALLEST - W, 0) // 2
-        rows, columns = mirrored(-top, max(H, SMALLEST), H), mirrored(-left, max(W, SMALLEST), W)
-        large: Array = np.ascontiguousarray(
-            images[:, :, rows[:, None], columns]
-        )  # (N, C, 64 or more, 64 or more)
-        scores = self._forward(large)  # (N, classes, 64 or more, 64 or more)
+        size: Pair = (images.shape[2], images.shape[3])
+        if not self.padded or self._tile_for(size, None) is not None:  # one after the other
+            return np.stack([_joined(self._pieces(_reader(image), size, None), size) for image in images])
+        cut = tiling(self.model, size, None)  # mirrored outwards to the grid of the pooling
+        (top, left), (H, W) = cut.before, size
+        rows, columns = mirrored(-top, cut.rows.length, H), mirrored(-left, cut.columns.length, W)
+        large: Array = np.ascontiguousarray(images[:, :, rows[:, None], columns])
+        scores = ops.to_numpy(forward(self.model, ops.to_backend(large)))
         return np.ascontiguousarray(scores[:, :, top : top + H, left : left + W])  # (N, classes, H, W)
 
-    def _forward(self, images: Array) -> Array:
-        if getattr(self.model, "padding", "same") == "valid":  # its scores are smaller than the picture
-            tile = max(TILE // self.model.grid, 1) * self.model.grid  # type: ignore[attr-defined]
-            return np.stack([overlap_tile(self.model, image, tile=tile) for image in images])
-        with evaluating(self.model), no_grad():
-            scores: Array = ops.to_numpy(self.model(ops.to_backend(images)).data)
-            return scores
+
+def _reader(image: Array) -> Callable[[Array, Array], Array]:
+    def read(rows: Array, columns: Array) -> Array:
+        return np.ascontiguousarray(image[:, rows[:, None], columns])[None]  # (1, C, h, w)
+
+    return read
+
+
+def _joined(pieces: Iterator[Piece], size: Pair) -> Array:
+    """Put the scores of parts together, (classes, H, W)."""
+    scores: Array | None = None
+    for piece in pieces:
+        if scores is None:
+            scores = np.empty((len(piece.scores), *size), piece.scores.dtype)
+        scores[:, piece.rows, piece.columns] = piece.scores
+    assert scores is not None  # there is at least one pixel
+    return scores
 
 
 def load(run: str | Path) -> Predictor:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from minisegnet import files
-from minisegnet.files import sweep, write_atomically
+from minisegnet.files import sweep, write_atomically, written_atomically
 
 ORPHAN = ".best.safetensors.0123456789abcdef.tmp"
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="permissions and file size limits are POSIX's")
@@ -224,3 +224,22 @@ def test_sweep_removes_orphans_and_nothing_else(tmp_path: Path) -> None:
 def test_sweeping_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         sweep(tmp_path / "nowhere")
+
+
+def test_a_file_written_bit_by_bit_is_there_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "numbers.bin"
+    with written_atomically(target) as file:
+        file.write(b"abc")
+        file.seek(1)
+        file.write(b"x")
+        assert not target.exists()
+    assert target.read_bytes() == b"axc"
+    with pytest.raises(ZeroDivisionError), written_atomically(target) as file:
+        file.write(b"half")
+        _ = 1 / 0
+    with pytest.raises(OSError, match="No such file") as caught:
+        with written_atomically(target) as file:
+            file.write(b"half")
+            (tmp_path / "other.bin").read_bytes()
+    assert caught.value.filename == str(tmp_path / "other.bin")  # not the file that is written
+    assert target.read_bytes() == b"axc" and len(list(tmp_path.iterdir())) == 1

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".jp2", ".pgm", ".ppm", ".npy")
 MOST_PIXELS = 250_000_000
+STRIP_PIXELS = 2**22  # of large pictures so much is worked on at a time
 VOID: Colour = (224, 224, 192)  # what VOC paints pixels in that are ignored
 TIFF = (".tif", ".tiff")
 MOST_PAGES = 4096
@@ -79,8 +80,19 @@ def read_image(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Array:
         return _checked_floats(path, np.array(image))[:, :, None]  # (H, W, 1)
     if image.mode.startswith("I"):
         return _sixteen_bits(path, image)[:, :, None]  # (H, W, 1)
-    a = np.array(_to_grey_or_colour(path, image))
+    a = _pixels(_to_grey_or_colour(path, image))
     return a[:, :, None] if a.ndim == 2 else a  # (H, W, 1 or 3)
+
+
+def _pixels(image: "Image.Image") -> Array:
+    """Copy the pixels out of a picture of mode L or RGB, strip by strip: Pillow copies what it hands over twice."""
+    W, H = image.size
+    a = np.empty((H, W) if image.mode == "L" else (H, W, 3), np.uint8)
+    rows = max(STRIP_PIXELS // W, 1)
+    for top in range(0, H, rows):
+        bottom = min(top + rows, H)
+        a[top:bottom] = np.asarray(image.crop((0, top, W, bottom)))
+    return a
 
 
 def _stacked_pages(path: Path, max_pixels: int) -> Array | None:
@@ -141,7 +153,7 @@ def _to_grey_or_colour(path: Path, image: "Image.Image") -> "Image.Image":
     kind, layers = ("L", "LA") if _channels(image.mode) == 1 else ("RGB", "RGBA")
     with _one_error(path):  # a few rare modes have no way to RGB
         if not image.has_transparency_data:
-            return image.convert(kind)
+            return image if image.mode == kind else image.convert(kind)  # which would copy it
         layered = image.convert(layers)
     alpha = layered.getchannel("A")
     if alpha.getextrema() == (255, 255):
@@ -178,14 +190,14 @@ def _image_from_array(path: Path, a: Array) -> Array:
         return _checked_floats(path, a)
     if a.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise ValueError(f"{path} holds {a.dtype}; expected bool, uint8, uint16, or floats from 0 to 1")
-    return a.astype(a.dtype.newbyteorder("="))
+    return a.astype(a.dtype.newbyteorder("="), copy=False)
 
 
 def _checked_floats(path: Path, a: Array) -> Array:
     low, high = a.min(), a.max()
     if not (low >= 0 and high <= 1):  # this way NaN is refused, too
         raise ValueError(f"{path} holds floats from {low} to {high}; expected 0 to 1: scale them first")
-    return a.astype(np.float32)
+    return a.astype(np.float32, copy=False)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -486,7 +498,7 @@ def _check_size(path: Path, size: Pair, max_pixels: int) -> None:
     if H * W > max_pixels:
         raise ValueError(
             f"{path} is {H} x {W} pixels large (height x width), {H * W:,} in all; expected at most {max_pixels:,}. "
-            "Cut it into pieces, or allow more: max_pixels"
+            "Cut it into pieces, or allow more: max_pixels (--max-pixels)"
         )
 
 
@@ -532,23 +544,29 @@ def write_mask(path: str | Path, labels: Array, palette: Sequence[Colour]) -> No
     """
     from PIL import Image
 
-    labels = checks.integers(labels, "labels", "write_mask")
+    labels = checks.array(labels, "labels", "write_mask")
     if labels.ndim != 2 or 0 in labels.shape:
         raise ValueError(f"write_mask: labels have shape {labels.shape}; expected (H, W), each 1 or more")
-    wrong = labels[(labels < 0) | ((labels >= len(palette)) & (labels != 255)) | (labels > 65535)]
-    if wrong.size:
-        raise ValueError(
-            f"write_mask: labels hold {wrong[0]}, and the palette has {len(palette)} colours; expected 0 to "
-            f"{len(palette) - 1}, or 255 for pixels that are ignored"
-        )
+    rows = max(STRIP_PIXELS // labels.shape[1], 1)
+    for top in range(0, len(labels), rows):
+        _check_labels(checks.integers(labels[top : top + rows], "labels", "write_mask"), len(palette))
     if len(palette) > 256:
-        _write_png(path, Image.fromarray(labels.astype(np.uint16)))
+        _write_png(path, Image.fromarray(labels.astype(np.uint16, copy=False)))
         return
-    picture = Image.fromarray(labels.astype(np.uint8))
+    picture = Image.fromarray(labels.astype(np.uint8, copy=False))
     # All 256 entries: of a short palette Pillow packs indices into fewer bits, and 255 would become another label.
     padded = [*palette, *[VOID] * (256 - len(palette))]
     picture.putpalette([channel for colour in padded for channel in colour])  # from now on its mode is P
     _write_png(path, picture)
+
+
+def _check_labels(labels: Array, colours: int) -> None:
+    wrong = labels[(labels < 0) | ((labels >= colours) & (labels != 255)) | (labels > 65535)]
+    if wrong.size:
+        raise ValueError(
+            f"write_mask: labels hold {wrong[0]}, and the palette has {colours} colours; expected 0 to "
+            f"{colours - 1}, or 255 for pixels that are ignored"
+        )
 
 
 def write_image(path: str | Path, image: Array) -> None:

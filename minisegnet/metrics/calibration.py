@@ -199,4 +199,5 @@ def _probabilities(values: Any, op: str) -> Array:
             f"{op}: confidence goes from {sure.min():g} to {sure.max():g}; expected probabilities, 0 to 1. Make them "
             "of scores by confidence_of"
         )
-    return np.minimum(sure, 1)
+    clipped: Array = np.minimum(sure, 1)
+    return clipped

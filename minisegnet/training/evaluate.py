@@ -9,10 +9,10 @@ from minisegnet import ops
 from minisegnet.arrays import Array
 from minisegnet.data.sample import Dataset, Sample
 from minisegnet.losses import Loss
-from minisegnet.metrics import Evaluation
+from minisegnet.metrics import Evaluation, Picture
 from minisegnet.predictor import Predictor
 
-Seen: TypeAlias = Callable[[Sample, Array, Array], None]
+Seen: TypeAlias = Callable[[Sample, Picture, Array, Array], None]
 
 
 class Evaluated(NamedTuple):
@@ -51,8 +51,8 @@ def evaluate(
     boundary
         Whether to compute the boundary F1 as well, which takes longer.
     seen
-        Called with each picture after it was measured, in order: the sample, its predicted labels (H, W), and its
-        scores (classes, H, W).
+        Called with each picture after it was measured, in order: the sample, its counts, its predicted labels
+        (H, W), and its scores (classes, H, W).
     """
     evaluation = Evaluation(
         len(predictor.class_names),
@@ -69,7 +69,7 @@ def evaluate(
         for i, sample in enumerate(samples):
             evaluation.add(targets[i], labels[i])
             if seen is not None:
-                seen(sample, labels[i], scores[i])
+                seen(sample, evaluation.pictures[-1], labels[i], scores[i])
         if loss_of is not None:  # picture by picture, so that it doesn't depend on which came together
             for i in range(len(samples)):
                 one = loss_of(ops.to_backend(scores[i : i + 1]), ops.to_backend(targets[i : i + 1]))

@@ -26,7 +26,7 @@ class Shown(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """All that a report tells: its numbers (they are ``report.json``), and the pictures that it shows, the worst first."""
+    """All that a report tells: its numbers (``report.json`` holds them) and the pictures that it shows, worst first."""
 
     numbers: dict[str, Any]
     shown: list[Shown]

@@ -196,14 +196,17 @@ def found_too_much_or_too_little(numbers: Numbers) -> Iterator[Hint]:
 
 def mixed_up(numbers: Numbers) -> Iterator[Hint]:
     """Name the largest mix-ups of two classes."""
-    for true, guessed, pixels, share in mix_ups(numbers):
-        if share > MIX_UP:
-            yield hint(
-                "mixed-up",
-                f"{percent(share)} % of “{true}” ({plural(pixels, 'pixel')}) is called “{guessed}”. If you can't tell "
-                "them apart in the pictures below either, the labels may be at fault.",
-                true,
-            )
+    large = [(true, guessed, share) for true, guessed, _, share in mix_ups(numbers) if share > MIX_UP]
+    if large:
+        told = "; ".join(
+            f"{percent(share)} % of “{true}” is called “{guessed}”" for true, guessed, share in large
+        )
+        yield hint(
+            "mixed-up",
+            f"Mixed up most: {told}. If you can't tell them apart in the pictures below either, the labels may be at "
+            "fault, or the model sees too little around a pixel (more --depth).",
+            large[0][0] if len(large) == 1 else None,
+        )
 
 
 def mix_ups(numbers: Numbers, most: int = 3) -> list[tuple[str, str, int, float]]:

@@ -4,7 +4,9 @@ import html
 import re
 from collections.abc import Iterable
 
-VOID = frozenset({"br", "circle", "col", "img", "line", "meta", "rect"})  # elements that hold nothing
+VOID = frozenset(
+    {"br", "img", "meta"}
+)  # HTML elements that hold nothing (those of SVG are closed like others)
 NOTHING = "–"  # what is written where there is nothing to measure
 
 # What HTML can't hold: control characters, and halves of letters, as file names that aren't UTF-8 become.

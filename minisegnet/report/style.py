@@ -41,8 +41,9 @@ dl { margin: 0; }
 dd { margin: 0; }
 .facts > div { display: grid; grid-template-columns: 9.5rem 1fr; gap: .75rem; padding: .15rem 0; }
 .facts dt { color: var(--quiet); }
-.terms dt { margin-top: .75rem; font-weight: 600; }
-.terms dd { max-width: 48rem; }
+.terms { columns: 26rem auto; column-gap: 2.5rem; }
+.terms > div { break-inside: avoid; padding-bottom: .75rem; }
+.terms dt { font-weight: 600; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11.5rem, 1fr)); gap: .75rem; }
 .tiles > div { padding: .8rem 1rem; border: 1px solid var(--line); border-radius: .5rem; background: var(--raised); }
 .tiles dt { font-weight: 600; }
@@ -50,6 +51,7 @@ dd { margin: 0; }
 .tiles .words { color: var(--quiet); font-size: .85rem; line-height: 1.35; }
 .hints { padding-left: 1.2rem; }
 .hints li { margin: .4rem 0; max-width: 50rem; }
+code { white-space: nowrap; }
 .plain { margin: .25rem 0 1rem; padding-left: 1.5rem; }
 
 .scroll { margin: 1rem 0; max-width: 100%; overflow-x: auto; }
@@ -75,7 +77,8 @@ tbody th.name, tfoot th.name, thead th.name { position: sticky; left: 0; z-index
   background: linear-gradient(to right, rgb(var(--right) / .28) var(--part, 0%), transparent var(--part, 0%));
   print-color-adjust: exact;
 }
-.spread { text-align: left; }
+.bar { min-width: 6.5rem; }
+thead .spread, .spread { text-align: left; white-space: nowrap; }
 .spread svg { display: block; }
 .track { stroke: var(--line); stroke-width: 1; }
 .range { stroke: var(--quiet); stroke-width: 1.5; }
@@ -86,6 +89,7 @@ tbody th.name, tfoot th.name, thead th.name { position: sticky; left: 0; z-index
 .confusion .right { background: rgb(var(--right) / var(--a)); print-color-adjust: exact; }
 .confusion .wrong { background: rgb(var(--wrong) / var(--a)); print-color-adjust: exact; }
 .confusion .strong { color: #ffffff; }
+.confusion .none { background: var(--raised); }
 .confusion .unknown { background: var(--unknown); }
 .confusion td.number { text-align: right; color: var(--quiet); font-size: .85rem; }
 .confusion .across { max-width: 8rem; overflow-wrap: anywhere; }
@@ -106,6 +110,7 @@ tbody th.name, tfoot th.name, thead th.name { position: sticky; left: 0; z-index
 .reliability text { fill: var(--quiet); font-size: 11px; }
 .reliability .grid { stroke: var(--line); stroke-width: 1; }
 .reliability .bar { fill: rgb(var(--right) / .75); }
+.reliability .mark { fill: var(--ink); }
 .reliability .gap { fill: rgb(var(--wrong) / .35); stroke: rgb(var(--wrong)); stroke-width: 1; }
 .reliability .ideal { stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 2 4; }
 .reliability .count { fill: var(--quiet); }

@@ -24,8 +24,9 @@ def section(numbers: dict[str, Any]) -> Html:
 
 
 CAPTION = (
-    "Reliability diagram. A bar is how often the model was right where it was so sure; it should end at the dotted "
-    "line. The orange piece is the distance to how sure it was. Below: how the pixels are spread over the confidences."
+    "Reliability diagram. The thick mark is how often the model was right where it was so sure; it should lie on the "
+    "dotted line. Orange is the distance to how sure it was: above the mark it was too sure, below it too modest. At "
+    "the bottom: how the pixels are spread over the confidences."
 )
 
 
@@ -42,9 +43,9 @@ def _words(found: dict[str, Any], pixels: int) -> list[Html]:
             "sure, it gets 80 % right."),
         tag("p", f"On average this model is {percent(sure)} % sure and {percent(right)} % right: {verdict}."),
         tag("p", tag("b", f"Expected calibration error (ECE): {number(found['ece'])}."), f" All {count(pixels)} "
-            f"counted pixels are sorted into {len(found['bins'])} bins by their confidence. In each bin, take the distance "
-            "between the part that is right and the mean confidence; ECE is the mean of these distances, by the number of "
-            "pixels. 0 is best."),
+            f"counted pixels are sorted into {len(found['bins'])} bins by their confidence. In each bin, take the "
+            "distance between the part that is right and the mean confidence; ECE is the mean of these distances, by "
+            "the number of pixels. 0 is best."),
         tag("p", "Mind that most pixels lie inside large regions and are easy. So ECE can be small while the model is "
             "far too sure along edges and in rare classes."),
     ]  # fmt: skip
@@ -138,8 +139,9 @@ def _marks(bin_: dict[str, Any]) -> list[Html]:
     return [
         tag("g",
             tag("title", told),
-            tag("rect", y=_y(accuracy), height=f"{SIDE * accuracy:.1f}", class_="bar", **place),
-            tag("rect", y=_y(high), height=f"{SIDE * (high - low):.1f}", class_="gap", **place)),
+            tag("rect", y=_y(low), height=f"{SIDE * low:.1f}", class_="bar", **place),
+            tag("rect", y=_y(high), height=f"{SIDE * (high - low):.1f}", class_="gap", **place),
+            tag("rect", y=f"{TOP + SIDE * (1 - accuracy) - 1.5:.1f}", height=3, class_="mark", **place)),
     ]  # fmt: skip
 
 

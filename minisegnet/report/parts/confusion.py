@@ -80,7 +80,7 @@ def _cell(numbers: dict[str, Any], i: int, j: int, total: int) -> Html:
         return cell("", class_="none" if total else "unknown")
     share = pixels / total
     strength = share if i == j else share**0.5  # so that a few per cent can be seen
-    strong = " strong" if strength > 0.55 else ""
+    strong = " strong" if strength > 0.86 else ""  # from here on white is easier to read than black
     return cell(
         percent(share),
         class_=("right" if i == j else "wrong") + strong,

@@ -1,8 +1,11 @@
 """What was measured, the numbers that one looks for first, and what they hint at."""
 
+import re
 from typing import Any
 
 from minisegnet.report.markup import Html, count, join, number, percent, plural, tag
+
+FLAG = re.compile(r"(--[a-z][a-z-]+)")
 
 SPLITS = {
     "test": "test: pictures that neither training nor the choice of the checkpoint has seen",
@@ -45,9 +48,9 @@ def section(numbers: dict[str, Any]) -> Html:
     each, ece = scores["miou_of_each_image"], numbers["calibration"]["ece"]
     within = f"{tolerance:g} pixels" if tolerance >= 1 else f"{100 * tolerance:g} % of the diagonal"
     tiles = [
-        ("mIoU of the data set", scores["miou"], "all pixels of all pictures in one table, then the mean over classes"),
+        ("mIoU, data set", scores["miou"], "all pixels of all pictures in one table, then the mean over classes"),
         (
-            "mIoU per image",
+            "mIoU, per image",
             scores["miou_per_image"],
             "the mIoU of each picture by itself, then the mean over pictures"
             + (f" (deviation {number(each['deviation'])})" if each["pictures"] > 1 else ""),
@@ -71,10 +74,15 @@ def section(numbers: dict[str, Any]) -> Html:
     )
 
 
+def _with_flags(text: str) -> list[object]:
+    """Set flags as code, so that no line ends within one."""
+    return [tag("code", part) if part.startswith("--") else part for part in re.split(FLAG, text)]
+
+
 def _hints(hints: list[dict[str, str | None]]) -> Html:
     if not hints:
         return tag(
             "p", "The numbers hint at nothing in particular: no class is missed, no mix-up stands out."
         )
-    items = [tag("li", hint["text"]) for hint in hints]
+    items = [tag("li", *_with_flags(str(hint["text"]))) for hint in hints]
     return join([tag("h3", "What the numbers hint at"), tag("ul", *items, class_="hints")])

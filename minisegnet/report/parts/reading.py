@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minisegnet.report.markup import NOTHING, Html, join, percent, tag
+from minisegnet.report.markup import NOTHING, Html, percent, tag
 
 
 def section(numbers: dict[str, Any]) -> Html:
@@ -16,7 +16,7 @@ def section(numbers: dict[str, Any]) -> Html:
     terms = [
         (
             "IoU",
-            "of a class: pixels that are of it both in the truth and in the prediction, divided by those that are in "
+            "Of a class: pixels that are of it both in the truth and in the prediction, divided by those that are in "
             "at least one of them. 1 is perfect, 0 is no overlap. Half of a region found and nothing else: 0.5.",
         ),
         (
@@ -42,11 +42,11 @@ def section(numbers: dict[str, Any]) -> Html:
         ),
         (
             "Boundary F1",
-            "the same for outlines alone: of the predicted and of the true outline pixels, how many have the other "
+            "The same for outlines alone: of the predicted and of the true outline pixels, how many have the other "
             "outline near. Sensitive to shape where IoU only counts area.",
         ),
     ]
-    rows = [join([tag("dt", term), tag("dd", words)]) for term, words in terms]
+    rows = [tag("div", tag("dt", term), tag("dd", words)) for term, words in terms]
     return tag(
         "section",
         tag("h2", "How to read this page", id="reading"),

@@ -78,18 +78,23 @@ def table(
     rows: Iterable[Html],
     *,
     foot: Html | None = None,
-    note: object = None,
+    note: object = "",
     class_: str | None = None,
     box: str = "scroll",
 ) -> Html:
     """Return a table with a caption, in a box of its own that scrolls where the page is too narrow."""
     parts = [
-        tag("caption", tag("strong", caption), " " if note else "", note or ""),
+        captioned(caption, note),
         tag("thead", tag("tr", *heads)),
         tag("tbody", join(rows, "\n")),
         tag("tfoot", foot) if foot else "",
     ]
     return scrolling(tag("table", *parts, class_=class_), caption, class_=box)
+
+
+def captioned(title: str, note: object = "") -> Html:
+    """Return a table's caption: a title and what else there is to say. It stays in view where the table scrolls."""
+    return tag("caption", tag("div", tag("strong", title), " ", note))
 
 
 def scrolling(content: Html, label: object, *, class_: str = "scroll") -> Html:
@@ -100,6 +105,11 @@ def scrolling(content: Html, label: object, *, class_: str = "scroll") -> Html:
 def head(text: object, *, class_: str | None = None, title: str | None = None) -> Html:
     """Return the head of a column."""
     return tag("th", text, scope="col", class_=class_, title=title)
+
+
+def row_head(text: object, swatch: object = "") -> Html:
+    """Return the head of a row: a name, with a colour before it where it has one."""
+    return tag("th", swatch, tag("span", text), scope="row", class_="name")
 
 
 def cell(text: object, *, value: object = None, class_: str = "number", **attributes: object) -> Html:

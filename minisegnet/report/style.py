@@ -54,20 +54,26 @@ dd { margin: 0; }
 code { white-space: nowrap; }
 .plain { margin: .25rem 0 1rem; padding-left: 1.5rem; }
 
-.scroll { margin: 1rem 0; max-width: 100%; overflow-x: auto; }
+.scroll { margin: 1rem 0; max-width: 100%; overflow-x: auto; container-type: inline-size; }
 .scroll:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 .long { max-height: 36rem; overflow-y: auto; border: 1px solid var(--line); border-radius: .5rem; }
 .long caption { padding: .6rem .75rem; }
+.long caption > div { left: .75rem; max-width: min(46rem, 100cqw - 1.5rem); }
 .long thead th { position: sticky; top: 0; z-index: 2; background: var(--raised); }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 .classes, .sortable { min-width: 100%; }
-caption { margin-bottom: .5rem; max-width: 48rem; text-align: left; color: var(--quiet); font-size: .88rem; }
+caption { padding-bottom: .5rem; text-align: left; color: var(--quiet); font-size: .88rem; }
+caption > div { position: sticky; left: 0; max-width: min(48rem, 100vw - 2rem); max-width: min(48rem, 100cqw); }
 caption strong { color: var(--ink); }
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; font-size: .85rem; white-space: normal; }
 tbody th { font-weight: 500; }
 tfoot th, tfoot td { border-top: 2px solid var(--line); font-weight: 600; }
-th.name { text-align: left; min-width: 6.5rem; max-width: 15rem; white-space: normal; overflow-wrap: anywhere; }
+th.name { text-align: left; white-space: nowrap; }
+.name > span:not(.swatch), .across > span:not(.swatch) {
+  display: inline-block; width: max-content; max-width: 15rem; vertical-align: top;
+  white-space: normal; overflow-wrap: anywhere;
+}
 tbody th.name, tfoot th.name, thead th.name { position: sticky; left: 0; z-index: 1; background: var(--page); }
 .swatch {
   display: inline-block; width: .8em; height: .8em; margin-right: .45em; vertical-align: -.05em;
@@ -92,14 +98,14 @@ thead .spread, .spread { text-align: left; white-space: nowrap; }
 .confusion .none { background: var(--raised); }
 .confusion .unknown { background: var(--unknown); }
 .confusion td.number { text-align: right; color: var(--quiet); font-size: .85rem; }
-.confusion .across { max-width: 8rem; overflow-wrap: anywhere; }
+.across > span:not(.swatch) { max-width: 8rem; }
 .confusion .across .swatch { display: block; margin: 0 auto .25rem; }
-.confusion .corner { color: var(--quiet); font-weight: 400; white-space: nowrap; overflow-wrap: normal; }
+.confusion .corner { color: var(--quiet); font-weight: 400; }
 .small td, .small tbody th { padding: .15rem .25rem; font-size: .75rem; }
 .small td, .small .across { min-width: 1.9rem; }
 .small .across { padding: .3rem .1rem; }
-.small .across span + span {
-  display: inline-block; max-height: 9rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
+.small .across > span:not(.swatch) {
+  width: auto; max-height: 9rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
   writing-mode: vertical-rl; transform: rotate(180deg);
 }
 
@@ -143,7 +149,8 @@ footer {
   .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .tiles .value { font-size: 1.6rem; }
   .panels { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-  th.name { max-width: 8.5rem; }
+  .name > span:not(.swatch) { max-width: 8rem; }
+  .tiles > :last-child:nth-child(odd) { grid-column: 1 / -1; }
 }
 @media print {
   body { max-width: none; padding: 0; font-size: 9pt; }
@@ -152,6 +159,8 @@ footer {
   article, .tiles > div, tr { break-inside: avoid; }
   h2, h3, caption { break-after: avoid; }
   th, td { padding: .2rem .35rem; }
+  tfoot { display: table-row-group; }
+  thead th, tbody th.name, tfoot th.name, .long thead th { position: static; }
 }
 """
 

@@ -12,6 +12,7 @@ from minisegnet.report.markup import (
     number,
     percent,
     plural,
+    row_head,
     table,
     tag,
 )
@@ -46,7 +47,7 @@ def section(numbers: dict[str, Any]) -> Html:
 
 def named(entry: dict[str, Any]) -> Html:
     """Return a class's name with its colour, as the head of a row."""
-    return tag("th", swatch(entry["colour"]), tag("span", entry["name"]), scope="row", class_="name")
+    return row_head(entry["name"], swatch(entry["colour"]))
 
 
 def swatch(colour: Sequence[int]) -> Html:
@@ -81,7 +82,7 @@ def _together(numbers: dict[str, Any]) -> Html:
     means = [cell(number(scores[MEANS[key]])) for key in NAMES]
     all_ = tag(
         "tr",
-        tag("th", "Mean over classes", scope="row", class_="name"),
+        row_head("Mean over classes"),
         cell(count(numbers["data"]["counted_pixels"])),
         cell(""),
         cell(count(numbers["data"]["pictures"])),
@@ -127,7 +128,7 @@ def _picture_by_picture(numbers: dict[str, Any]) -> Html:
     whole = numbers["scores"]["miou_of_each_image"]
     foot = tag(
         "tr",
-        tag("th", "mIoU of each picture", scope="row", class_="name"),
+        row_head("mIoU of each picture"),
         cell(count(whole["pictures"])),
         cell(_mean(whole)),
         tag("td", spread(whole), class_="spread"),

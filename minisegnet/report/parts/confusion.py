@@ -3,7 +3,7 @@
 from typing import Any
 
 from minisegnet.report.hints import mix_ups
-from minisegnet.report.markup import Html, cell, count, head, join, percent, plural, scrolling, tag
+from minisegnet.report.markup import Html, captioned, cell, count, head, join, percent, plural, scrolling, tag
 from minisegnet.report.parts.classes import named, swatch
 
 MOST_CLASSES = 60  # of more classes, only the largest mix-ups are shown
@@ -58,10 +58,9 @@ def _matrix(numbers: dict[str, Any]) -> Html:
         total = sum(confusion[i])
         cells = [_cell(numbers, i, j, total) for j in range(len(classes))]
         rows.append(tag("tr", named(entry), *cells, cell(count(total))))
-    caption = tag(
-        "caption",
-        tag("strong", "Confusion matrix, in % of each true class."),
-        " A row is a true class and says where its pixels went; it adds up to 100 %. The diagonal (blue) is right, the "
+    caption = captioned(
+        "Confusion matrix, in % of each true class.",
+        "A row is a true class and says where its pixels went; it adds up to 100 %. The diagonal (blue) is right, the "
         "rest (orange) is wrong; empty cells hold no pixel. Point at a cell for its pixels.",
     )
     drawn = tag(

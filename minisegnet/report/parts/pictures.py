@@ -14,6 +14,7 @@ from minisegnet.report.markup import (
     number,
     percent,
     plural,
+    row_head,
     table,
     tag,
     times,
@@ -25,6 +26,7 @@ from minisegnet.viz.overlay import WRONG
 
 MOST_ROWS = 2000  # of the list; a browser is slow with more, and so is a reader
 MOST_NAMED = 40  # classes in the legend
+MOST_IOUS = 8  # of one picture
 PANELS = {
     "picture": "Picture",
     "truth": "True labels",
@@ -85,7 +87,9 @@ def _article(numbers: dict[str, Any], one: Shown, place: int) -> Html:
         f"{times(picture['height'], picture['width'])}"
     )
     ious = sorted(picture["iou"].items(), key=lambda pair: pair[1])
-    each = "IoU: " + ", ".join(f"{name} {number(value)}" for name, value in ious[:MOST_NAMED])
+    each = "IoU: " + ", ".join(f"{name} {number(value)}" for name, value in ious[:MOST_IOUS])
+    if len(ious) > MOST_IOUS:
+        each += f"; the other {len(ious) - MOST_IOUS} are higher"
     return tag(
         "article",
         tag("h3", f"{place}. ", picture["name"], id=f"picture-{one.number}"),
@@ -103,10 +107,8 @@ def listing(numbers: dict[str, Any]) -> Html:
     """Return the numbers of all pictures, the worst first."""
     pictures = numbers["pictures"]
     order = sorted(range(len(pictures)), key=lambda i: (_last_if_none(pictures[i]["miou"]), i))
-    heads = [
-        head(text)
-        for text in ("No.", "Picture", "Size", "Counted pixels", "mIoU", "Pixel accuracy", "Lowest IoU")
-    ]
+    columns = ("Size", "Counted pixels", "mIoU", "Pixel accuracy", "Lowest IoU")
+    heads = [head("No."), head("Picture", class_="name"), *map(head, columns)]
     rows = [_row(i, pictures[i], i in numbers["shown"]) for i in order[:MOST_ROWS]]
     note = "The worst first, by their own mIoU. No. is the place in the data set."
     if len(pictures) > MOST_ROWS:
@@ -121,7 +123,7 @@ def _row(i: int, picture: dict[str, Any], shown: bool) -> Html:
     return tag(
         "tr",
         cell(count(i + 1), value=i + 1),
-        tag("th", name, scope="row", class_="name"),
+        row_head(name),
         cell(times(picture["height"], picture["width"]), value=picture["height"] * picture["width"]),
         cell(count(picture["counted_pixels"]), value=picture["counted_pixels"]),
         cell(number(picture["miou"]), value=_sortable(picture["miou"])),

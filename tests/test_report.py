@@ -236,7 +236,7 @@ def test_the_page_holds_the_numbers_of_the_file(tmp_path):
         assert row[6] == f"{picture['iou'][lowest]:.3f} {lowest}"
 
     facts = page.one("header").text
-    for words in ("known", "val", "12 pictures", f"{12 * 99:,} pixels", "2024-02-29"):
+    for words in ("known", "val: validation pictures", "12 pictures", f"{12 * 99:,} pixels", "2024-02-29"):
         assert words in facts
     assert [item.text for item in page.one("ul", class_="hints").all("li")] == [
         h["text"] for h in numbers["hints"]
@@ -383,7 +383,7 @@ def test_more_pictures_than_a_page_can_list():
     evaluation, calibration = Evaluation(2, boundary=True), Calibration()
     evaluation.add(np.zeros((MOST_ROWS + 5, 1, 2), int), np.zeros((MOST_ROWS + 5, 1, 2), int))
     names = [f"p{i}" for i in range(MOST_ROWS + 5)]
-    about = {"name": "x", "split": "", "ignore_index": None, "told": {}}
+    about = {"name": "x", "split": "", "seen": "no", "ignore_index": None, "told": {}}
     model = {"run": "", "name": "unet", "parameters": 1, "options": {}, "step": None, "settings": {},
              "backend": "numpy", "normalisation": {"mean": [0.0], "std": [1.0]}, "version": "0"}  # fmt: skip
     numbers = numbers_of(
@@ -599,6 +599,32 @@ def test_evaluate_writes_a_report(run, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["run"] == str(tmp_path / "out-2")
     again = read_json(tmp_path / "out-2" / "report.json")
     assert {**again, "date": ""} == {**numbers, "date": ""}
+
+
+@pytest.mark.parametrize(
+    ("words", "seen", "told"),
+    [
+        (["--split", "train", "--size", "32"], "trained-on", "These are pictures"),
+        (["--split", "val"], "chosen-by", "chosen by its score"),
+        (["shapes", "--seed", "5", "--split", "val"], "no", ""),
+    ],
+)
+def test_numbers_that_are_too_good_are_told(run, words, seen, told, tmp_path):
+    assert main(["evaluate", str(run), *words, "--count", "3", "--report", str(tmp_path / "out")]) == 0
+    numbers = read_json(tmp_path / "out" / "report.json")
+    kinds_ = {hint["kind"] for hint in numbers["hints"]} & {"seen-in-training", "chosen-by"}
+    assert numbers["data"]["seen"] == seen and bool(kinds_) == bool(told)
+    assert told in " ".join(hint["text"] for hint in numbers["hints"])
+
+
+def test_what_the_model_has_seen_is_one_of_four_words():
+    with pytest.raises(ValueError, match="seen is 'perhaps'; expected one of"):
+        report.examine(oracle(random_known()), random_known(), seen="perhaps")
+
+
+def test_an_empty_name_is_no_folder(run, capsys):
+    assert main(["evaluate", str(run), "--report", ""]) == 1
+    assert "--report is empty" in capsys.readouterr().err
 
 
 def test_report_and_out_are_two_places(run, tmp_path, capsys):

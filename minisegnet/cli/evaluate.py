@@ -107,11 +107,47 @@ def reported(
     from minisegnet import report
 
     today = datetime.date.today().isoformat()
+    if not told["report"]:
+        raise ValueError("--report is empty; expected the name of a new folder")
     findings = report.examine(
-        predictor, dataset, split=split, batch=batch_of(told), run=run, told=_plain(told), date=today
+        predictor,
+        dataset,
+        split=split,
+        seen=seen_before(predictor.facts["settings"], told, split),
+        batch=batch_of(told),
+        run=run,
+        told=_plain(told),
+        date=today,
     )
     folder = report.write(findings, told["report"])
     return folder, f"{report.PAGE} and {report.NUMBERS}", findings.evaluation
+
+
+def seen_before(trained: dict[str, Any], told: dict[str, Any], split: str) -> str:
+    """Say what a model has seen of the pictures, as ``report.examine`` wants it.
+
+    >>> trained = {"data": "shapes", "seed": 0}
+    >>> [seen_before(trained, {}, split) for split in ("train", "val", "test")]
+    ['trained-on', 'chosen-by', 'no']
+    >>> seen_before(trained, {"seed": 1}, "train"), seen_before(trained, {"data": "streets"}, "val")  # others
+    ('no', 'no')
+    >>> from minisegnet.data.sources import full_name
+    >>> seen_before({"data": full_name("my"), "seed": 0}, {"data": "my", "seed": 1}, "val")  # dealt out anew
+    'partly'
+    """
+    from minisegnet.data.sources import full_name
+    from minisegnet.data.synthetic import KINDS
+
+    source = full_name(told.get("data", trained["data"]))
+    if source != trained["data"] or split == "test":
+        return "no"
+    named = [name for name in ("seed", "size", "holdout") if name in told]
+    again = all(
+        json.dumps(told[name]) == json.dumps(trained.get(name)) for name in named
+    )  # a list is as good as a tuple
+    if not again:
+        return "no" if source in KINDS else "partly"
+    return {"train": "trained-on", "val": "chosen-by"}.get(split, "partly")
 
 
 def batch_of(told: dict[str, Any]) -> int:

@@ -8,6 +8,7 @@ from minisegnet import __version__, ops
 from minisegnet.arrays import Array
 from minisegnet.data.sample import Dataset, Sample
 from minisegnet.metrics import Calibration, Evaluation, Picture, confidence_of
+from minisegnet.ops import checks
 from minisegnet.predictor import Predictor
 from minisegnet.report.hints import hints
 from minisegnet.report.numbers import numbers_of
@@ -16,6 +17,8 @@ from minisegnet.sizes import as_int
 from minisegnet.training.evaluate import evaluate, labels_of
 
 WORST = 8  # pictures that are shown
+SEEN = ("no", "chosen-by", "partly", "trained-on")
+SEEN_BY_SPLIT = {"train": "trained-on", "val": "chosen-by", "all": "partly"}
 
 
 class Shown(NamedTuple):
@@ -38,6 +41,7 @@ def examine(
     dataset: Dataset,
     *,
     split: str = "",
+    seen: str | None = None,
     batch: int = 8,
     worst: int = WORST,
     run: str = "",
@@ -55,8 +59,11 @@ def examine(
     dataset
         Pictures with labels.
     split
-        What to call the choice of pictures: ``"test"``, ``"val"``, ``"train"``, ``"all"``; the report warns of those
-        whose numbers are too good. Empty: nothing is said.
+        What to call the choice of pictures: ``"test"``, ``"val"``, ``"train"``, ``"all"``. Empty: nothing is said.
+    seen
+        What the model has seen of them, so that the report can warn of numbers that are too good: ``"no"``: nothing;
+        ``"chosen-by"``: its checkpoint was chosen by them; ``"partly"``: it may have been trained on some;
+        ``"trained-on"``: on all. None: as the split's name says, ``"no"`` for the test pictures and others.
     batch
         So many pictures of one size are predicted at a time.
     worst
@@ -78,6 +85,7 @@ def examine(
         data={
             "name": dataset.name,
             "split": split,
+            "seen": checks.choice(seen or SEEN_BY_SPLIT.get(split, "no"), SEEN, "seen", "examine"),
             "channels": dataset.channels,
             "ignore_index": dataset.ignore_index,
             "told": dict(told or {}),

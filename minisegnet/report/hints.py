@@ -49,15 +49,15 @@ def nothing_counts(numbers: Numbers) -> Iterator[Hint]:
 
 def too_good(numbers: Numbers) -> Iterator[Hint]:
     """Say so where the pictures were seen before."""
-    split = numbers["data"]["split"]
-    if split in ("train", "all"):
-        which = "These are" if split == "train" else "Among these are"
+    seen = numbers["data"]["seen"]
+    if seen in ("trained-on", "partly"):
+        which = "These are" if seen == "trained-on" else "Among these are"
         yield hint(
             "seen-in-training",
             f"{which} pictures that the model may have been trained on. What it reaches on them says little of new "
             "pictures; measure on pictures that were held out (--split val or test).",
         )
-    elif split == "val":
+    elif seen == "chosen-by":
         yield hint(
             "chosen-by",
             "The best checkpoint was chosen by its score on these pictures, so the numbers are a little too good. "

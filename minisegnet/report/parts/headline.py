@@ -7,11 +7,11 @@ from minisegnet.report.markup import Html, count, join, number, percent, plural,
 
 FLAG = re.compile(r"(--[a-z][a-z-]+)")
 
-SPLITS = {
-    "test": "test: pictures that neither training nor the choice of the checkpoint has seen",
-    "val": "val: validation pictures, by which the checkpoint was chosen",
-    "train": "train: pictures that the model was trained on",
-    "all": "all: every picture there is",
+SEEN = {
+    "no": "pictures that the model has not seen before, as far as is known",
+    "chosen-by": "validation pictures, by which the checkpoint was chosen",
+    "partly": "some of these pictures may be those of the training",
+    "trained-on": "pictures that the model was trained on",
 }
 
 
@@ -27,7 +27,7 @@ def header(numbers: dict[str, Any]) -> Html:
     )
     facts = [
         ("Data", data["name"]),
-        ("Split", SPLITS.get(data["split"], data["split"])),
+        ("Split", join([data["split"], SEEN[data["seen"]]] if data["split"] else [SEEN[data["seen"]]], ": ")),
         ("Pictures", f"{plural(data['pictures'], 'picture')}: {pixels}"),
         ("Model", f"{model['name']}, {plural(model['parameters'], 'parameter')}{step}"),
         ("Run", model["run"]),

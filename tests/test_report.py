@@ -7,6 +7,7 @@ import json
 import math
 import re
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -402,6 +403,30 @@ def test_percent_rounds_nothing_to_all_or_nothing():
         "0.1",
         "<0.1",
     ]
+
+
+def test_the_examples_of_the_page_on_reports_run(capsys):
+    text = (Path(__file__).parents[1] / "docs" / "report.md").read_text("utf-8")
+    calibration, writing = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(compile(calibration, "report.md", "exec"), {})
+    assert capsys.readouterr().out.strip() == calibration.rstrip().split("# ")[-1] == "0.13 0.79 0.7"
+    exec(compile(writing, "report.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines()[-1] == "out"
+
+
+def test_every_key_is_documented():
+    """Each key of report.json stands in the row of docs/report.md that is about its place."""
+    numbers = report.examine(oracle(random_known()), random_known()).numbers
+    text = (Path(__file__).parents[1] / "docs" / "report.md").read_text("utf-8").split("## report.json")[1]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE))
+    assert list(rows) == sorted(numbers, key=list(rows).index)
+    for name, place in numbers.items():
+        first = place[0] if isinstance(place, list) and place else place
+        for key in first if isinstance(first, dict) else ():
+            assert f"`{key}`" in rows[name], f"{key} of {name}"
+    assert all(f"`{key}`" in rows["calibration"] for key in numbers["calibration"]["bins"][0])
+    spread = text.split("A *spread* is")[1]
+    assert all(f"`{key}`" in spread for key in numbers["scores"]["miou_of_each_image"])
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -241,7 +241,8 @@ def two_means(numbers: Numbers) -> Iterator[Hint]:
     if whole is None or each is None or abs(whole - each) <= MEANS_APART:
         return
     why = (
-        "some pictures do much worse than all pixels together: look at the worst ones"
+        "some pictures do much worse than all pixels together, or have stray pixels of classes that aren't in them: "
+        "look at the worst ones"
         if each < whole
         else "a few hard pictures, or a class that is in few of them, pull the first one down"
     )

@@ -49,6 +49,7 @@ dd { margin: 0; }
 .tiles dt { font-weight: 600; }
 .tiles .value { margin: .1rem 0 .25rem; font-size: 2rem; line-height: 1.15; font-variant-numeric: tabular-nums; }
 .tiles .words { color: var(--quiet); font-size: .85rem; line-height: 1.35; }
+.tiles + p { margin-top: 1rem; }
 .hints { padding-left: 1.2rem; }
 .hints li { margin: .4rem 0; max-width: 50rem; }
 code { white-space: nowrap; }

@@ -24,7 +24,8 @@ def section(numbers: dict[str, Any]) -> Html:
             "The mIoU of the data set puts all pixels of all pictures in one table, takes the IoU of each class, and "
             "then the mean over classes: this is what benchmarks and papers report. The mIoU per image is the mean of "
             "each picture’s own mIoU, over the classes that occur in that picture: a small picture counts as much as a "
-            "large one. They are different numbers; say which one you quote.",
+            "large one, and some stray pixels of a class that isn’t in a picture give that class IoU 0 there, so that "
+            "this one is often lower. They are different numbers; say which one you quote.",
         ),
         (
             f"{NOTHING} (nothing to measure)",

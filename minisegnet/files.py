@@ -1,4 +1,4 @@
-"""Write a file whole or not at all, so that a killed process or a full disk never leaves half of one.
+"""Write a file (or a folder) whole or not at all, so that a killed process or a full disk never leaves half of one.
 
 The new content goes into a temporary file beside the old one. Only when it has reached the disk does it take the
 old one's name, which the system does in one go: whoever reads finds the old content or the new, never a mixture.
@@ -9,9 +9,11 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -125,6 +127,74 @@ def _flush_folder(folder: Path) -> None:
         if error.errno not in CANNOT_FLUSH:
             reason = f"{error.strerror or error}; the file is written, but a power cut may undo it"
             raise OSError(error.errno, reason, str(folder)) from error
+
+
+def write_folder(folder: Path | str, content: Mapping[str, bytes | str]) -> Path:
+    """Write a new folder of files, whole or not at all: nobody ever sees a part of it.
+
+    Where anything of that name is there already, the new one becomes ``folder-2``, ``folder-3`` …. Nothing is
+    overwritten.
+
+    Parameters
+    ----------
+    folder
+        The folder; those above it are made where they are missing.
+    content
+        The content of each file, by its name. Text is written as UTF-8.
+
+    Returns
+    -------
+    Path
+        The folder that was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     [write_folder(Path(parent, "out"), {"note.txt": "new"}).name for _ in range(2)], sorted(os.listdir(parent))
+    (['out', 'out-2'], ['out', 'out-2'])
+    """
+    wanted = Path(os.path.abspath(folder))  # "." and ".." have no name
+    if not wanted.name:
+        raise ValueError(f"a new folder can't be {folder}; expected a name, such as {Path(folder, 'report')}")
+    try:
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(
+            f"{folder} can't be made: {wanted.parent} is no folder; choose another place"
+        ) from None
+    temporary = wanted.with_name(f".{wanted.name}.{secrets.token_hex(8)}.tmp")
+    temporary.mkdir()
+    try:
+        for name, data in content.items():
+            write_atomically(temporary / name, data)
+        written = _take_name(temporary, wanted)
+    except BaseException:  # Ctrl-C too
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _flush_folder(wanted.parent)
+    given = Path(folder)
+    return given.with_name(written.name) if given.name not in ("", "..") else written
+
+
+def _take_name(temporary: Path, wanted: Path) -> Path:
+    """Give a folder the first name that is free."""
+    for number in count(1):
+        target = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            target.mkdir()  # fails where anything of that name exists, also for the slower of two that come at once
+        except FileExistsError:
+            continue
+        try:
+            if os.name == "nt":  # elsewhere a folder takes the place of an empty one in one go
+                target.rmdir()
+            temporary.rename(target)
+        except BaseException:
+            with suppress(OSError):
+                target.rmdir()
+            raise
+        return target
+    raise AssertionError("unreachable")
 
 
 def sweep(folder: Path | str) -> list[Path]:

@@ -6,6 +6,7 @@ import secrets
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -243,3 +244,33 @@ def test_a_file_written_bit_by_bit_is_there_whole_or_not_at_all(tmp_path):
             (tmp_path / "other.bin").read_bytes()
     assert caught.value.filename == str(tmp_path / "other.bin")  # not the file that is written
     assert target.read_bytes() == b"axc" and len(list(tmp_path.iterdir())) == 1
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Whole folders
+
+
+def test_many_at_once_each_get_a_folder_of_their_own(tmp_path):
+    def write(k):
+        return files.write_folder(tmp_path / "out", {"a.txt": f"{k}", "b.bin": bytes([k]) * 1000})
+
+    with ThreadPoolExecutor(8) as pool:
+        written = list(pool.map(write, range(24)))
+    wanted = {"out", *(f"out-{k}" for k in range(2, 25))}
+    assert {folder.name for folder in written} == wanted == set(names(tmp_path))
+    for k, folder in enumerate(written):
+        assert (folder / "a.txt").read_text() == f"{k}" and (folder / "b.bin").read_bytes() == bytes(
+            [k]
+        ) * 1000
+
+
+def test_what_has_the_name_stays(tmp_path):
+    (tmp_path / "out").symlink_to(tmp_path / "nowhere")
+    assert files.write_folder(tmp_path / "out", {"a": "x"}) == tmp_path / "out-2"
+    assert (tmp_path / "out").is_symlink() and not (tmp_path / "nowhere").exists()
+
+
+def test_a_name_that_cannot_be_leaves_nothing(tmp_path):
+    with pytest.raises(OSError):
+        files.write_folder(tmp_path / "out", {"a": "x", "no/such/folder": "y"})
+    assert list(tmp_path.iterdir()) == []

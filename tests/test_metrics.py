@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from minisegnet.metrics import Evaluation, Report, confusion_matrix
+from minisegnet.metrics import Evaluation, Report, boundary_f1, confusion_matrix
 
 NAN = float("nan")
 
@@ -287,6 +287,29 @@ def test_evaluation_adds_up(pairs):
     mious = [Report.of(confusion_matrix(t, y, 5)).miou for t, y in pictures]
     assert report.miou_per_image == pytest.approx(sum(mious) / len(mious), rel=1e-14)
     assert report.pictures == len(pairs)
+
+
+@given(st.lists(label_pairs(), min_size=1, max_size=4), st.sampled_from([None, 0]))
+def test_each_picture_keeps_its_own_numbers(pairs, ignored):
+    evaluation = Evaluation(7, ignore_index=ignored, boundary=True, tolerance=1)
+    for target, predicted, _ in pairs:
+        target, predicted = target.reshape(1, -1).astype(int), predicted.reshape(1, -1)
+        evaluation.add(target, predicted)
+        picture, own = evaluation.pictures[-1], loop_report(loop_confusion(target, predicted, 7, ignored))
+        assert picture.size == target.shape
+        assert picture.miou == pytest.approx(own["miou"], rel=1e-14, nan_ok=True)
+        assert picture.pixel_accuracy == pytest.approx(own["pixel_accuracy"], rel=1e-14, nan_ok=True)
+        guessed = Report.of(confusion_matrix(target, predicted, 7, ignore_index=ignored)).confusion.sum(
+            axis=0
+        )
+        there = [c for c in range(7) if own["support"][c] or guessed[c]]
+        assert picture.classes.tolist() == there  # and no other class takes memory
+        for name in ("support", "iou", "accuracy", "precision", "dice"):
+            expected = [own[name][c] for c in there]
+            assert getattr(picture, name).tolist() == pytest.approx(expected, rel=1e-14, nan_ok=True)
+        f1 = boundary_f1(target, predicted, 7, tolerance=1, ignore_index=ignored)
+        np.testing.assert_array_equal(picture.boundary_f1, f1[there])
+        assert np.isnan(np.delete(f1, there)).all()
 
 
 def test_a_batch_is_its_pictures():

@@ -106,20 +106,20 @@ class Report:
         n = _checked(confusion)
         names = _names(class_names, len(n))
         right, support, guessed = np.diagonal(n), n.sum(axis=1), n.sum(axis=0)  # (C,) each
-        iou = _ratio(right, support + guessed - right)
-        accuracy, precision = _ratio(right, support), _ratio(right, guessed)
-        dice = _ratio(2 * right, support + guessed)
+        iou = ratio(right, support + guessed - right)
+        accuracy, precision = ratio(right, support), ratio(right, guessed)
+        dice = ratio(2 * right, support + guessed)
         total = support.sum()
         there = support > 0  # the others weigh 0, and 0 times nan would be nan
         return cls(
             class_names=names,
             confusion=n,
             support=support,
-            pixel_accuracy=float(_ratio(right.sum(), total)),
+            pixel_accuracy=float(ratio(right.sum(), total)),
             mean_accuracy=mean_of_numbers(accuracy),
             mean_precision=mean_of_numbers(precision),
             miou=mean_of_numbers(iou),
-            frequency_weighted_iou=float(_ratio((support[there] * iou[there]).sum(), total)),
+            frequency_weighted_iou=float(ratio((support[there] * iou[there]).sum(), total)),
             mean_dice=mean_of_numbers(dice),
             accuracy=accuracy,
             precision=precision,
@@ -223,11 +223,15 @@ def _names(class_names: Any, C: int) -> tuple[str, ...]:
     return names
 
 
-def _ratio(part: Any, whole: Any) -> Array:
-    """Divide, and give nan (without a warning) where there is nothing to divide by."""
+def ratio(part: Any, whole: Any) -> Array:
+    """Divide, and give nan (without a warning) where there is nothing to divide by.
+
+    >>> ratio([1, 0], [2, 0])
+    array([0.5, nan])
+    """
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    ratio: Array = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
-    return ratio
+    quotient: Array = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    return quotient
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """How good a model is on pictures that it wasn't trained on."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -9,8 +9,10 @@ from minisegnet import ops
 from minisegnet.arrays import Array
 from minisegnet.data.sample import Dataset, Sample
 from minisegnet.losses import Loss
-from minisegnet.metrics import Evaluation
+from minisegnet.metrics import Evaluation, Picture
 from minisegnet.predictor import Predictor
+
+Seen: TypeAlias = Callable[[Sample, Picture, Array, Array], None]
 
 
 class Evaluated(NamedTuple):
@@ -32,6 +34,7 @@ def evaluate(
     loss_of: Loss | None = None,
     batch: int = 8,
     boundary: bool = False,
+    seen: Seen | None = None,
 ) -> Evaluated:
     """Predict every picture of a dataset at its own size and compare with its labels.
 
@@ -47,6 +50,9 @@ def evaluate(
         So many pictures of one size are predicted at a time.
     boundary
         Whether to compute the boundary F1 as well, which takes longer.
+    seen
+        Called with each picture after it was measured, in order: the sample, its counts, its predicted labels
+        (H, W), and its scores (classes, H, W).
     """
     evaluation = Evaluation(
         len(predictor.class_names),
@@ -59,8 +65,11 @@ def evaluate(
         images = np.stack([predictor.prepare(sample.image) for sample in samples])  # (N, C, H, W)
         scores = predictor.scores_of(images)  # (N, classes, H, W)
         targets = np.stack([labels_of(sample) for sample in samples])  # (N, H, W)
-        for target, predicted in zip(targets, predictor.labels(scores), strict=True):
-            evaluation.add(target, predicted)
+        labels = predictor.labels(scores)  # (N, H, W)
+        for i, sample in enumerate(samples):
+            evaluation.add(targets[i], labels[i])
+            if seen is not None:
+                seen(sample, evaluation.pictures[-1], labels[i], scores[i])
         if loss_of is not None:  # picture by picture, so that it doesn't depend on which came together
             for i in range(len(samples)):
                 one = loss_of(ops.to_backend(scores[i : i + 1]), ops.to_backend(targets[i : i + 1]))

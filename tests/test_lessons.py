@@ -103,6 +103,7 @@ def test_each_picture_of_a_lesson_has_a_name_of_its_own(path):
 def test_in_a_notebook_the_saved_picture_is_shown(picture, monkeypatch, tmp_path, capsys):
     shown = []
     ipython, display = ModuleType("IPython"), ModuleType("IPython.display")
+    ipython.version_info = (9, 0)  # matplotlib asks for it
     ipython.get_ipython = lambda: SimpleNamespace(kernel=object())
     display.Image, display.display = lambda filename: Path(filename), shown.append
     monkeypatch.setitem(sys.modules, "IPython", ipython)

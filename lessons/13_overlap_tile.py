@@ -84,7 +84,7 @@ def predict_in_tiles(model, image, tile):
 
 sample = data.Synthetic("cells", size=(96, 128), seed=13)[0]
 image = np.moveaxis(sample.image, 2, 0) / 64.0 - 2.0  # (1, 96, 128), about -2 to 2
-options = dict(in_channels=1, classes=2, width=3, depth=2, dtype="float64")
+options = dict(in_channels=1, classes=2, width=3, depth=2, dtype="float64", seed=17)
 model = models.build("unet", padding="valid", **options)
 assert model.halo == 2 * (1 + 2 + 4 + 2 + 1) == 20 and model.grid == 2**2
 
@@ -127,10 +127,10 @@ for axes in (before, after):
 lesson.show(figure, "halo")
 
 # %% [markdown]
-# ## The claim, asserted: exact on the grid, wrong by more than 1 off it
+# ## The claim, asserted: exact on the grid, wrong by whole units off it
 #
 # Compute one tile of 32 x 32 scores at (start, start), with its full halo, and compare with the
-# same part of the whole. Only the start changes. (1 is a lot: the scores' deviation is about 0.5.)
+# same part of the whole. Only the start changes. (The scores' own standard deviation is about 2.)
 
 
 # %%
@@ -142,11 +142,10 @@ def error_at(start):
     return abs(part - whole[:, start : start + tile, start : start + tile]).max()
 
 
-assert 0.4 < whole.std() < 0.6, "the scores' standard deviation"
 errors = [error_at(start) for start in range(17)]
 for start, error in enumerate(errors):
-    exact = start % model.grid == 0
-    assert error <= slack if exact else error > 1, f"start {start}: the scores differ by {error}"
+    right = error <= slack if start % model.grid == 0 else error > whole.std() > 1
+    assert right, f"start {start}: the scores differ by {error}"
 print("largest error for starts 0 to 8:", " ".join(f"{error:.1f}" for error in errors[:9]))
 
 # %% [markdown]

@@ -60,7 +60,7 @@ assert walk(["y", "a", "b"]) == 3, "a had its turn too early, and 12 were lost"
 #
 # How to go back: each operation has a partner, as `conv2d` has `conv2d_backward`. It takes dy, and
 # what it needs of the forward: x (what went in), y (what came out; y[1] if that is several arrays),
-# or only a size. The table says what. `*_` and `**o` take the inputs and options not needed.
+# or only a size. `needs` says what; its `*_` and `**o` take the inputs and options not needed.
 
 # %%
 needs = {  # name: (what came out, what went in) -> what the partner needs beside dy

@@ -32,7 +32,7 @@ for name in ops.BACKENDS:
             pass
     except ValueError as error:
         message = str(error)
-    assert why in message if why else not message, "an absent backend, asked for, says why"
+    assert why in message if why else not message, "an absent backend says why, a present one nothing"
 
 # %% [markdown]
 # ## By hand: count the products. Then loops

@@ -243,7 +243,7 @@ assert (ops.conv2d(x, w, stride=2) == ops.conv2d(other, w, stride=2)).all(), "ro
 #
 # ## Where it comes from
 #
-# - V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning" (2016), section 2.
+# - V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning" (2016), chapter 2.
 #   im2col: K. Chellapilla, S. Puri, P. Simard, "High performance convolutional neural networks for
 #   document processing" (2006). Receptive fields: A. Araujo, W. Norris, J. Sim (Distill, 2019).
 # - "Segmentation": earlier layers have smaller receptive fields and keep finer detail (lesson 10).

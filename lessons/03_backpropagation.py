@@ -31,8 +31,7 @@ _, YELLOW, _, _, _, BLUE, ORANGE, _ = np.array(viz.default_palette(8)) / 255
 # We write `dy` for dL/dy, the derivative of the loss with respect to y, and so on for every name.
 # Half of (y - wanted)² has the derivative y - wanted, so dy = 1, -2. Now one step back. The
 # **chain rule** (연쇄 법칙): if x acts on L through y, then dx = dy · (derivative of y with respect
-# to x). If x acts through several y, the contributions **add**. So look where each number was
-# used:
+# to x). If x acts through several y, the contributions **add**. So where was each number used?
 #
 # - w0 multiplied x0 in y0 and x1 in y1: dw0 = 1·1 + (-2)·2 = **-3**
 # - w1 multiplied x1 in y0 and x2 in y1: dw1 = 1·2 + (-2)·3 = **-4**
@@ -81,10 +80,10 @@ lesson.show(figure, "by_hand")
 # %% [markdown]
 # ## Plain loops, and the fast version
 #
-# In two dimensions nothing is new. N pictures, C channels in, K channels out; `s` is the stride
-# and `p` the padding (lesson 2), each a pair: down, across. The forward's loops have one line
-# inside, y += w·x. The backward runs through the **same loops**, and the line becomes two: dy times
-# x goes to the w that was used, dy times w to the x. `ops.conv2d_backward` is the library's.
+# Two dimensions bring nothing new. N pictures, C channels in, K out; `s` is the stride and `p` the
+# padding (lesson 2), each a pair: down, across. The forward's loops have one line inside, y += w·x.
+# The backward runs through the **same loops**, and the line becomes two: dy times x goes to the w
+# that was used, dy times w to the x. `ops.conv2d_backward` is the library's.
 
 
 # %%
@@ -103,23 +102,18 @@ def backward_loops(dy, x, w, s, p):
 
 
 x, w, b = (rng.standard_normal(shape) for shape in ((2, 2, 5, 7), (3, 2, 3, 2), 3))
-s, p = (2, 1), (1, 0)
-dy = rng.standard_normal((2, 3, 3, 6))  # (N, K, OH, OW)
+s, p, dy = (2, 1), (1, 0), rng.standard_normal((2, 3, 3, 6))  # dy: (N, K, OH, OW)
 fast = ops.conv2d_backward(dy, x, w, stride=s, padding=p)  # dx, dw, db
 for mine, ours in zip(backward_loops(dy, x, w, s, p), fast, strict=True):
     assert np.allclose(mine, ours), "loops and ops.conv2d_backward differ"
-print("dx, dw, db from loops and from ops.conv2d_backward agree")
 
 # %% [markdown]
 # ## Is it right? The numerical gradient
 #
 # A derivative is a slope: move one number a small `step` to both sides, and divide the change of
 # the loss by 2·step. That needs only the forward. It is too slow to train with (two forwards for
-# each number), but it can judge a backward.
-#
-# Which loss? Whatever comes behind y, for small changes the loss moves by the sum of dy times the
-# change of y. So choose **any** dy and take the sum of dy·y as loss. Its derivative with respect
-# to y is that dy, and backward(dy) must be its gradient.
+# each number), but it can judge a backward. Which loss? Choose **any** dy and take the sum of dy·y
+# as loss: its derivative with respect to y is that dy, and backward(dy) must be its gradient.
 
 
 # %%
@@ -137,8 +131,7 @@ off = abs(numerical_gradient(lambda w: ops.conv2d(x, w, b, stride=s, padding=p),
 print(f"dw, numerical and by formula, differ by at most {off.max():.1e}")
 assert off.max() < 1e-8
 
-# The library does the same with a random dy, and says which element is wrong. (A vjp, a
-# vector-Jacobian product, is what a backward computes: dy times all slopes.)
+# The library does the same with a random dy. (A vjp, vector-Jacobian product: dy times all slopes.)
 testing.check_vjp(
     lambda x, w, b: ops.conv2d(x, w, b, stride=s, padding=p),
     lambda dy, x, w, b: ops.conv2d_backward(dy, x, w, stride=s, padding=p),
@@ -148,15 +141,13 @@ testing.check_vjp(
 # %% [markdown]
 # ## The claim: weak checks let bugs through
 #
-# Below are seven wrong backwards, all of them slips that people make. And five checks that look
-# sensible. Each compares with numerical gradients, and each makes one convenient choice: dy all
-# ones, one picture, a filter of ones, a stride as large as the filter, equal strides. **Each of
-# them accepts a wrong backward. Random numbers and uncomfortable shapes accept none.**
-#
-# Why must dy be random? Ones stay ones as 1/dy, and in another order. A
-# backward may ignore dy, divide by it or shuffle it, and nobody sees. And so on: of one picture
-# there is no average, a filter of ones looks the same turned round, without overlap = is as good
-# as +=, and equal strides can be exchanged.
+# Below are seven wrong backwards, slips that people make, and five checks that look sensible. Each
+# compares with numerical gradients, and each makes one convenient choice: dy all ones, one picture,
+# a filter of ones, a stride as large as the filter, equal strides. **Each of them accepts a wrong
+# backward. Random numbers and uncomfortable shapes accept none.** Why must dy be random? With ones,
+# a backward may ignore dy, divide by it or shuffle it, and nobody sees. And so on: of one picture,
+# sum and average are the same, a filter of ones looks the same turned round, without overlap = is
+# as good as +=, and equal strides can be exchanged.
 
 
 # %%
@@ -206,8 +197,7 @@ for name, check, column in zip(checks, checks.values(), table.T, strict=True):
 assert table[:, :-1].any(axis=0).all(), "every convenient check should accept a bug"
 assert not table[:, -1].any(), "the inconvenient check should refuse every bug"
 
-figure = Figure(figsize=(8.2, 4.0), layout="constrained")
-axes = figure.subplots()
+axes = (figure := Figure(figsize=(8.2, 4.0), layout="constrained")).subplots()
 axes.pcolormesh(np.where(table[..., None], YELLOW, 0.93), edgecolors="white", lw=2)
 for (row, column), passed in np.ndenumerate(table):
     word, colour = ("accepted", "black") if passed else ("refused", "0.45")
@@ -226,9 +216,8 @@ lesson.show(figure, "bugs_and_checks")
 # of a slope differ in their last digits only, and the division by 2·step blows the rounding up.
 #
 # **A check on a kink.** relu(x) is x where x > 0, else 0. At 0 it has no derivative: the formula
-# says 0, the numerical slope 1/2. Max pooling (lesson 5: keep the largest of a window) has such
-# places where two pixels tie. The formula is fine, the place is not. `testing.distinct_values`
-# makes inputs without zeros and ties.
+# says 0, the numerical slope 1/2. Max pooling (lesson 5) has such places where two pixels tie. The
+# formula is fine, the place isn't. `testing.distinct_values` makes inputs without zeros and ties.
 
 # %%
 one, small = np.float32(1), np.float32(1e-5)  # exp is its own derivative: the slope at 1 is e
@@ -249,15 +238,13 @@ testing.check_vjp(ops.relu, lambda dy, x: dy * (x > 0), testing.distinct_values(
 # 3. A backward forgets the dilation (lesson 2): its dw is that of a filter without gaps, on the
 #    upper left part of x. With which shapes do even random numbers accept it, and with which not?
 # 4. A convolution without bias is linear in x. So for every x and dy the sum of conv(x)·dy is the
-#    sum of x·dx. Why? Use it to check dx without any step (`testing.check_adjoint`), and say
-#    which part of the backward it can't see.
+#    sum of x·dx. Why? Check dx by it, without any step (`testing.check_adjoint`). What stays unseen?
 #
 # ## Where it comes from
 #
-# D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating
-# errors" (Nature 323, 1986). For dx of a convolution: V. Dumoulin and F. Visin, "A guide to
-# convolution arithmetic for deep learning" (2016), section 4.
-#
-# The Korean notes "03. CS231N 요약" say that max pooling has no problem with backpropagation. True
-# but for ties, where a convention must choose one pixel. And that forward and backward of
-# "deconvolution" are a convolution's backward and forward: true for x (lesson 6), not for dw.
+# - D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating
+#   errors" (Nature 323, 1986). For dx of a convolution: V. Dumoulin, F. Visin, "A guide to
+#   convolution arithmetic for deep learning" (2016), chapter 4.
+# - The Korean notes "03. CS231N 요약" say that max pooling has no problem with backpropagation: true
+#   but for ties, where one pixel must be chosen. And that forward and backward of "deconvolution"
+#   are a convolution's backward and forward: true for x (lesson 6), not for dw.

@@ -28,14 +28,12 @@ rng = np.random.default_rng(4)
 # - b = a²: its slope is 2a = 12, so da gets 1·12 more and is **13**
 # - a = 3x: dx = 13·3 = **39**. Check: y = 3x + 9x², so the derivative is 3 + 18x = 39.
 #
-# The order matters. Do the last two lines the other way round: dx = 1·3 = 3. Then da grows to 13,
-# but a has had its turn, and the 12 are lost. **A result may have its turn only when all that
-# used it have had theirs.** The order in which the numbers were made, backwards, always does
-# that, because whatever uses a was made after a.
+# The order matters. Exchange the last two lines: dx = 1·3 = 3; then da grows to 13, but a has had
+# its turn. **A result may have its turn only when all that used it have had theirs.** Backwards in
+# the order in which the numbers were made does it: whatever uses a was made after a.
 #
-# There is a way without any order: multiply the slopes along each path from y to x, and add the
-# paths up. Here 1·3 + 1·12·3 = 39. It is right, and useless. Where 20 results are each used twice,
-# one after the other, there are 2 · 2 · … · 2 paths, more than a million.
+# Or multiply the slopes along each path from y to x, and add up: 1·3 + 1·12·3 = 39. Right, and
+# useless: where 20 results in a row are each used twice, there are 2^20 paths, over a million.
 
 # %%
 slopes = {"y": {"a": 1, "b": 1}, "b": {"a": 12}, "a": {"x": 3}}  # of each result, for its inputs
@@ -58,13 +56,11 @@ assert walk(["y", "a", "b"]) == 3, "a had its turn too early, and 12 were lost"
 #
 # While the forward runs, write a line for every operation: what it made, from what, and how to go
 # back. That list is the **tape** (테이프). To differentiate, read it backwards. Each line is read
-# once, however many paths there are. And the backward of a line costs about twice its forward,
-# where both dx and dw are wanted (lesson 3: two products in place of one).
+# once, however many paths there are, and costs about twice its forward (dx and dw, lesson 3).
 #
-# How to go back: each of our operations has a partner, as `conv2d` has `conv2d_backward`. It
-# takes dy, and then what it needs of the forward: x (what went in), y (what came out; y[1] where
-# more than one array came out), or only a size. The table says what, for the operations of this
-# lesson (the others go the same way). `*_` and `**o` take the inputs and options not needed.
+# How to go back: each operation has a partner, as `conv2d` has `conv2d_backward`. It takes dy, and
+# what it needs of the forward: x (what went in), y (what came out; y[1] if that is several arrays),
+# or only a size. `needs` says what; its `*_` and `**o` take the inputs and options not needed.
 
 # %%
 needs = {  # name: (what came out, what went in) -> what the partner needs beside dy
@@ -73,7 +69,6 @@ needs = {  # name: (what came out, what went in) -> what the partner needs besid
     "max_pool2d": lambda y, x, *_, **o: (y[1], x.shape[2:]),  # y[1] is where the maxima stood
     "max_unpool2d": lambda y, x, indices, *_, **o: (indices,),
     "relu": lambda y, x: (y,),  # x, or 0 where x is negative
-    "sigmoid": lambda y, x: (y,),  # 1/(1 + exp(-x))
     "add": lambda y, *parts: (),
     "concat": lambda y, *parts, axis=1: ([part.shape[axis] for part in parts],),
 }
@@ -87,10 +82,8 @@ class Value:
 
 
 class Tape:
-    """A list of lines: the operation, what it made, from what, and how to go back."""
-
     def __init__(self):
-        self.lines = []
+        self.lines = []  # each: the operation, what it made, from what, and how to go back
 
     def call(self, name, *inputs, **options):
         """Run an operation and write a line."""
@@ -98,8 +91,7 @@ class Tape:
         forward, partner = getattr(ops, name), getattr(ops, f"{name}_backward")
         result = forward(arrays, **options) if name == "concat" else forward(*arrays, **options)
         made = Value(result[0], result[1:]) if isinstance(result, tuple) else Value(result)
-        more = needs[name](result, *arrays, **options)
-        # Options such as stride go to the partner as well, if it knows them.
+        more = needs[name](result, *arrays, **options)  # and options that the partner knows:
         known = {o: v for o, v in options.items() if o in signature(partner).parameters}
         self.lines.append((name, made, inputs, lambda dy: partner(dy, *more, **known)))
         return made
@@ -118,8 +110,7 @@ class Tape:
                     gradients[source] = gradient if before is None else before + gradient
         for leaf, gradient in gradients.items():
             leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
-        if not keep:
-            self.lines = []  # let go of all arrays
+        self.lines = self.lines if keep else []  # let go of all arrays
 
 
 tape, x = Tape(), Value(np.array([1.0]))
@@ -143,9 +134,8 @@ print(f"20 lines, each read once, did the work of {int(x.grad[0])} paths")
 #                      └─→ 3 max_pool2d → 4 conv2d → 5 relu → 6 conv_transpose2d ─┘
 # ```
 #
-# On the way back, 2 waits for 7 and for 3. `call` runs one operation: on our tape, or on the
-# library's own, which is `functional` and `Tensor`. The gradients for a random dy must be equal,
-# and agree with numerical slopes (lesson 3).
+# On the way back, 2 waits for 7 and for 3. `call` runs one operation, on our tape or the library's
+# (`functional`, `Tensor`). Gradients for a random dy must agree, with numerical slopes as well.
 
 # %%
 shapes = {"image": (1, 1, 12, 16), "w1": (4, 1, 3, 3), "b1": (4,)}
@@ -182,15 +172,13 @@ dy = rng.standard_normal((1, 2, 12, 16))
 tensors = {name: Tensor(array, requires_grad=True) for name, array in arrays.items()}
 network(library, tensors).backward(dy)
 for name, gradient in zip(arrays, on_our_tape(*arrays.values(), dy=dy), strict=True):
-    off = abs(gradient - tensors[name].grad).max()
-    assert off <= 1e-12, f"{name}: our tape and the library's differ by {off}"
+    assert abs(gradient - tensors[name].grad).max() <= 1e-12, f"{name}: the two tapes differ"
 testing.check_vjp(on_our_tape, lambda dy, *v: on_our_tape(*v, dy=dy), *arrays.values())
 print(f"{len(arrays)} gradients: our tape, the library's tape and numerical slopes agree")
 
 # %% [markdown]
-# What does each of the two paths bring? Ask which input pixels move one score in the middle: dy
-# is 1 there and 0 elsewhere. To close a path, hand the concat a bare array in place of a Value:
-# the tape doesn't know it, and sends nothing back.
+# What does each path bring? Which input pixels move one score in the middle? dy is 1 there, else 0.
+# To close a path, hand the concat a bare array, not a Value: the tape sends nothing back to it.
 
 # %%
 dy = np.zeros((1, 2, 12, 16))
@@ -200,9 +188,8 @@ gradients = [on_our_tape(*arrays.values(), dy=dy, cut=cut)[0][0, 0] for cut in c
 through_skip, through_low, whole = gradients  # (H, W) each
 assert np.allclose(through_skip + through_low, whole), "where paths join, gradients add"
 assert np.count_nonzero(through_skip) <= 9, "one 3 x 3 filter lies on this path"
-figure = Figure(figsize=(9.6, 2.9), layout="constrained")
 titles = ("through the skip", "+  through the small map", "=  dx")
-panels = figure.subplots(1, 3)
+panels = (figure := Figure(figsize=(9.6, 2.9), layout="constrained")).subplots(1, 3)
 for axes, title, shown in zip(panels, titles, gradients, strict=True):
     picture = axes.imshow(shown, cmap="PuOr", vmin=-abs(whole).max(), vmax=abs(whole).max())
     axes.plot([5.5, 8.5, 8.5, 5.5, 5.5], [3.5, 3.5, 6.5, 6.5, 3.5], color="black", lw=1)
@@ -216,28 +203,26 @@ lesson.show(figure, "paths_add")
 #
 # ## What people get wrong
 #
-# **A second backward.** Gradients are *added* to `.grad`, so that the parts of a large batch can
-# be run one after the other. Run backward twice on one forward, and all gradients are twice too
-# large. If weights were changed in place in between, it is worse: the tape holds the same arrays,
-# and new weights mix with old results. The library's tape lets go of what it has used, and says
-# so.
+# **A second backward.** Gradients are *added* to `.grad`, so that the parts of a large batch can be
+# run one after the other. Run backward twice on one forward, and all gradients are twice too large.
+# If weights were changed in place in between, it is worse: the tape holds the same arrays, and new
+# weights mix with old results. The library's tape lets go of what it has used, and says so.
 
 # %%
 tape, x, w = Tape(), arrays["image"], Value(arrays["w1"].copy())
-y = tape.call("sigmoid", tape.call("conv2d", x, w))
+y = tape.call("relu", tape.call("conv2d", x, w))
 tape.backward(y, keep=True)
 once = w.grad
 tape.backward(y, keep=True)
 assert np.allclose(w.grad, 2 * once), "added once more: twice too large"
 
-y = functional.relu(Tensor(np.array([1.0]), requires_grad=True))
+y, said = functional.relu(Tensor(np.array([1.0]), requires_grad=True)), ""
 y.backward()
 try:
     y.backward()
 except RuntimeError as error:
-    print("the library, asked twice:", str(error).split(";")[0])
-else:
-    raise AssertionError("a second backward should raise")
+    said = str(error)
+assert "second time" in said, "a second backward should raise"
 
 # %% [markdown]
 # **Adding in place.** `y = a + b` gives dy to both inputs. If both get the *same* array, and what
@@ -252,15 +237,14 @@ else:
 #    the line yourself (`tape.lines.append`; back(dy) returns a gradient for each input). Feed it
 #    the same Value twice. It is right when `check_vjp` accepts both uses.
 # 4. Memory. Write `checkpoint(tape, part, x)`: run `part(call, x)` on a tape that is thrown away,
-#    keep only x, and run it again in the backward. It is right when gradients stay the same and
-#    the tape has fewer lines. What does it cost?
+#    keep only x, and run it again in the backward. Right if gradients stay the same and the tape
+#    has fewer lines. What does it cost?
 #
 # ## Where it comes from
 #
-# S. Linnainmaa, "Taylor expansion of the accumulated rounding error" (1976); A. G. Baydin et al.,
-# "Automatic differentiation in machine learning: a survey" (2018), section 3.2, as we recall the
-# number. The U-Net: O. Ronneberger, P. Fischer, T. Brox (2015), section 2.
-#
-# The Korean notes "Image Segmentation" say that ResUNet's residual connections, y = x + f(x),
-# improve "backward propagation", and leave open how. An addition hands dy to both inputs
-# unchanged. So whatever f does to its gradient, the other path brings dy back whole.
+# - S. Linnainmaa, "Taylor expansion of the accumulated rounding error" (1976); A. G. Baydin et al.,
+#   "Automatic differentiation in machine learning: a survey" (2018), section 3.2, as we recall it.
+#   The U-Net: O. Ronneberger, P. Fischer, T. Brox (2015), section 2.
+# - The Korean notes "Image Segmentation" say that ResUNet's residual connections, y = x + f(x),
+#   improve "backward propagation", and leave open how. An addition hands dy to both inputs
+#   unchanged. So whatever f does to its gradient, the other path brings dy back whole.

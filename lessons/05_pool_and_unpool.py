@@ -199,9 +199,9 @@ lesson.show(figure, "outlines")
 #
 # *Unpooling puts a value back to the pixel it came from; repeating spreads it over the window. So
 # outlines are sharper with indices, if the maps have their maxima on the outlines.* In the picture
-# alone, most windows are flat but for the grain, and their indices point at grain. A network has
-# to learn maps whose maxima stand where it counts. (More grain, less gain: with 0.2 for the 0.05
-# above, unpooling edge maps has 0.70 and repeating them 0.52; with 0.4, 0.48 and 0.42.)
+# alone, most windows are flat but for the grain, and their indices point at grain. A network has to
+# learn maps whose maxima stand where it counts. (More grain, less gain: 0.2 for the 0.05 above makes
+# it 0.70 against 0.52, 0.4 makes it 0.48 against 0.42, and then the first assertion fails.)
 
 # %%
 assert f1[True, "unpool"] > f1[True, "repeat"] + 0.2, "with edge maps, indices sharpen outlines"

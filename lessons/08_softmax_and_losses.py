@@ -240,11 +240,10 @@ assert np.isnan((each * counted).sum()) and np.isclose(each[counted].sum(), np.l
 #
 # ## Where it comes from
 #
-# Per-pixel cross-entropy: Long et al., FCN (2015), section 4, as we recall it. Class weights:
-# Eigen and Fergus (2015), section 6.3.1; SegNet (2017), section 3.1. Dice: Milletari et al., V-Net
-# (2016), section 3; theirs has squares in the divisor. Focal: Lin et al. (2017), section 3.
-#
-# The Korean notes "71차시: Segmentation" give a pixel the probabilities dog .45, cat .94, tree .02,
-# computer .05, tiger .21. They add up to 1.67, so they are scores. (The largest wins either way:
-# softmax keeps the order.) "03. CS231N 요약" says "Loss : Softmax". Softmax makes the probabilities;
-# the loss is their cross-entropy, "pixel-wise cross-entropy" in "Image Segmentation".
+# - Per-pixel cross-entropy: Long et al., FCN (2015), section 4. Class weights: Eigen and Fergus
+#   (2015), section 6.3.2; SegNet (2017), section 3.2 (both as we recall them). Dice: Milletari et al.,
+#   V-Net (2016), section 3; theirs has squares in the divisor. Focal: Lin et al. (2017), section 3.
+# - The Korean notes "71차시: Segmentation" give a pixel the probabilities dog .45, cat .94, tree .02,
+#   computer .05, tiger .21. They add up to 1.67, so they are scores. (The largest wins either way:
+#   softmax keeps the order.) "03. CS231N 요약" says "Loss : Softmax". Softmax makes the probabilities;
+#   the loss is their cross-entropy, "pixel-wise cross-entropy" in "Image Segmentation".

@@ -239,13 +239,12 @@ assert wrong.sum() == 9 * 9 - 7 * 7, "the whole frame should be wrong"
 #
 # ## Where it comes from
 #
-# Ciresan et al., "Deep neural networks segment neuronal membranes in electron microscopy images"
-# (2012), section 2: a classifier of the centre pixel, patch by patch. Long et al., "Fully
-# convolutional networks for semantic segmentation" (2015), sec. 3.1: dense layers as convolutions.
-#
-# The Korean notes "Segmentation" (on patches) and "03. CS231N 요약" (on windows that slide) say that
-# a run for each costs too much. "[Computer Vision] 06. Segmentation" and "71차시: Segmentation" say
-# that VGG16's dense layers become 1x1 convolutions: true of the last two; the first becomes 7x7.
-# They also say that flattening forgets where things are. It doesn't: each place has a weight of its
-# own. But the *output* has no places, and the picture's size is fixed. Our scores lie 4 pixels
-# apart, VGG16's 32. Lesson 10 makes labels for all pixels of such a map.
+# - D. Ciresan et al., "Deep neural networks segment neuronal membranes in electron microscopy images"
+#   (2012), section 2: a classifier of the centre pixel, patch by patch. J. Long et al., "Fully
+#   convolutional networks for semantic segmentation" (2015), section 3.1: dense layers.
+# - The Korean notes "Segmentation" (on patches) and "03. CS231N 요약" (on windows that slide) say
+#   that a run for each costs too much. "[Computer Vision] 06. Segmentation" and "71차시: Segmentation"
+#   say that VGG16's dense layers become 1x1 convolutions: true of the last two; the first becomes
+#   7x7. They also say that flattening forgets where things are. It doesn't: each place has a weight
+#   of its own. But the *output* has no places, and the picture's size is fixed. Our scores lie 4
+#   pixels apart, VGG16's 32. Lesson 10 makes labels for all pixels of such a map.

@@ -1,10 +1,9 @@
 # %% [markdown]
 # # Indices as memory: SegNet and DeconvNet
 #
-# A network shrinks a picture to an eighth of its size, and must then draw outlines in full size.
-# **What does it have to remember from the way down, and how many bytes does that take?**
-#
-# Nothing; or where each maximum stood; or everything. We train the first two, and count the last.
+# A network shrinks a picture to a sixteenth of its size, and must then draw outlines in full size.
+# **What does it have to remember from the way down, and how many bytes does that take?** Nothing;
+# or where each maximum stood; or everything. We train the first two, and count the last.
 
 # %%
 import numpy as np
@@ -110,12 +109,12 @@ def drawn(split, count):
     return np.ascontiguousarray(images / np.float32(255) - np.float32(0.5)), labels
 
 
-def train(unpool):
-    """Train a SegNet of three levels, one convolution each, two pictures a step."""
-    model = models.build("segnet", classes=2, width=8, convolutions=(1, 1, 1), unpool=unpool)
+def train(unpool, count=300):
+    """Train a SegNet of four levels, one convolution each, two pictures a step."""
+    model = models.build("segnet", classes=2, width=8, convolutions=(1, 1, 1, 1), unpool=unpool)
     optimizer = optim.Adam(model.parameters(), lr=0.01)
-    for n in range(0, len(images), 2):
-        optimizer.lr = 0.01 * (1 - n / len(images))  # smaller and smaller steps
+    for n in range(0, count, 2):
+        optimizer.lr = 0.01 * (1 - n / count)  # smaller and smaller steps
         optimizer.zero_grad()
         functional.softmax_cross_entropy(model(images[n : n + 2]), labels[n : n + 2]).backward()
         optimizer.step()
@@ -204,10 +203,11 @@ print("parameters:", *(f"{name} {n:,}" for name, n in count.items()), f"(waist {
 # ## The claim
 #
 # *With the places of its maxima a network draws sharper outlines than without. These places take
-# about a 63rd of what U-Net keeps, and SegNet and U-Net have nearly as many parameters.*
+# about a 63rd of what U-Net keeps, and SegNet and U-Net have nearly as many parameters.* With seven
+# seeds F1 was higher by 0.16 to 0.26; with one level less, which loses less, by 0.02 to 0.13.
 
 # %%
-assert f1["with indices"] > f1["values repeated"] + 0.05, "indices sharpen the outlines"
+assert f1["with indices"] > f1["values repeated"] + 0.1, "indices sharpen the outlines"
 assert 62.9 < skip_bytes / index_bytes < 63, "U-Net keeps about 63 times as much"
 assert 1 < count["U-Net"] / count["SegNet"] < 1.1, "U-Net is larger by a few per cent only"
 assert waist > 0.88 * count["DeconvNet"], "most of DeconvNet is its waist"
@@ -217,17 +217,17 @@ assert waist > 0.88 * count["DeconvNet"], "most of DeconvNet is its waist"
 #
 # **Indices of something else.** Indices of the right shape are accepted, whatever picture, level or
 # channel they come from. No error is raised, but the outlines fray: the last column of the picture.
+# **Storing the values.** A decoder that puts the encoder's maxima back throws its own computation
+# away: above, 5 6 7 8 would come out, and not 1 2 3 4. **Judging too early.** After 20 steps neither
+# network is any good, and chance decides which is ahead: in 7 of 18 tries the one with indices.
 
 # %%
-assert f1["foreign indices"] < f1["values repeated"], "wrong places are worse than none"
+assert f1["foreign indices"] < f1["values repeated"] - 0.05, "wrong places are worse than none"
+early = [predict(train(unpool, count=40))[1] for unpool in ("indices", "nearest")]
+print(f"after 20 steps: boundary F1 {early[0]:.2f} with indices, {early[1]:.2f} without")
+assert max(early) < 0.4 < 0.5 < f1["with indices"], "20 steps should say little"
 
 # %% [markdown]
-# **Storing the values.** A decoder that puts the encoder's maxima back throws its own computation
-# away: above, 5 6 7 8 would come out, and not 1 2 3 4.
-#
-# **Giving up too early.** Unpooled maps are three quarters zeros; it takes steps to learn to fill
-# them. With `drawn("train", 40)`, which is 20 steps, repeating is ahead. Try it.
-#
 # ## Exercises (solutions: `lessons/solutions/11_segnet_deconvnet.py`)
 #
 # 1. On paper: a map of 9 x 9 with 3 channels is pooled 2 x 2. How many bytes do its packed indices

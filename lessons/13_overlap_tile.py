@@ -21,9 +21,9 @@ BLACK, ORANGE, SKY, GREEN, _, BLUE, _, _ = np.array(viz.default_palette(8)) / 25
 #
 # A row holds 1 to 8. A convolution adds three neighbours, only where all three exist (valid): six
 # sums. Cut the row in two, and each half gives two sums. The two at the cut are lost, since their
-# three pixels lie on both sides. Putting zeros around each half brings two numbers back, but wrong
-# ones. What helps is the true neighbours: each half reads beyond the cut. For three sums it needs
-# one pixel more on each side; this border is called the **halo**.
+# three pixels lie on both sides. Zeros around each half bring two numbers back, but wrong ones. What
+# helps is the true neighbours: for three sums, each half reads one pixel more on each side of them.
+# This border is called the **halo**.
 #
 # ## By hand: where a tile may start
 #
@@ -62,7 +62,7 @@ assert pooled_and_repeated(row[1:5]).tolist() == [4, 4, 5, 5], "off it: other pa
 # do with training. Its halo: two 3x3 convolutions take 2 pixels off each side. They stand on the
 # way down, where a pixel is 1, then 2 pixels of the picture; at the bottom, where it is 4; and on
 # the way up, 2, then 1. Together 2 (1 + 2 + 4 + 2 + 1) = 20; pooling and up-convolution take none.
-# A tile of 32 x 32 scores is computed from 72 x 72 pixels. Where the picture ends, it goes on
+# A tile of 32 x 32 scores is computed from 72 x 72 pixels. Beyond its end the picture goes on
 # mirrored, without repeating the edge: 1 2 3 goes on to the left as 3 2 | 1 2 3.
 
 
@@ -84,7 +84,7 @@ def predict_in_tiles(model, image, tile):
 
 sample = data.Synthetic("cells", size=(96, 128), seed=13)[0]
 image = np.moveaxis(sample.image, 2, 0) / 64.0 - 2.0  # (1, 96, 128), about -2 to 2
-options = dict(in_channels=1, classes=2, width=4, depth=2, dtype="float64")
+options = dict(in_channels=1, classes=2, width=3, depth=2, dtype="float64", seed=17)
 model = models.build("unet", padding="valid", **options)
 assert model.halo == 2 * (1 + 2 + 4 + 2 + 1) == 20 and model.grid == 2**2
 
@@ -127,10 +127,10 @@ for axes in (before, after):
 lesson.show(figure, "halo")
 
 # %% [markdown]
-# ## The claim, asserted: exact on the grid, wrong by more than 1 off it
+# ## The claim, asserted: exact on the grid, wrong by whole units off it
 #
 # Compute one tile of 32 x 32 scores at (start, start), with its full halo, and compare with the
-# same part of the whole. Only the start changes.
+# same part of the whole. Only the start changes. (The scores' own standard deviation is about 2.)
 
 
 # %%
@@ -144,17 +144,17 @@ def error_at(start):
 
 errors = [error_at(start) for start in range(17)]
 for start, error in enumerate(errors):
-    exact = start % model.grid == 0
-    assert error <= slack if exact else error > 1, f"start {start}: the scores differ by {error}"
+    right = error <= slack if start % model.grid == 0 else error > whole.std() > 1
+    assert right, f"start {start}: the scores differ by {error}"
 print("largest error for starts 0 to 8:", " ".join(f"{error:.1f}" for error in errors[:9]))
 
 # %% [markdown]
 # The second claim: the memory is bounded. `model.peak_bytes(size)` adds up the maps that are alive
-# at a time; `tile_bytes(model, tile)` does it for one tile with its halo. The first grows with the
-# picture's area. The second doesn't know the picture. (Picture and scores themselves come on top
-# in both.) The price is work: pixels in the halo are computed again by each neighbour. The paper's
-# network has halo 92. A tile of 64 reads 64 + 184 = 248 pixels a side, but every pooling must meet
-# an even size, and the next that fits is 252. So each pixel is read (252 / 64)**2 = 15.5 times.
+# at a time, and grows with the picture's area. `tile_bytes(model, tile)` does it for one tile with
+# its halo, and doesn't know the picture. (Picture and scores come on top.) The price is work: each
+# neighbour computes the halo again. In the paper's network it is 92. A tile of 64 reads 64 + 184 =
+# 248 pixels a side, but every pooling must meet an even size, and the next that fits is 252. So
+# each pixel is read (252 / 64)**2 = 15.5 times.
 
 # %%
 paper = models.build("unet", in_channels=1, classes=2, width=64, padding="valid", initialise=False)
@@ -168,11 +168,9 @@ assert paper.input_size_for(64) == (252, 252)
 print(f"side {sides[-1]}: {at_once[-1]:.0f} GiB at once, {bounds[512]:.2f} GiB in tiles of 512")
 assert at_once[-1] > 100 > 1 > bounds[512], "GiB: whole picture, and in tiles"
 
-figure = Figure(figsize=(9.6, 3.3), layout="constrained")
-left_axes, right_axes = figure.subplots(1, 2)
+left_axes, right_axes = (figure := Figure(figsize=(9.6, 3.3), layout="constrained")).subplots(1, 2)
 left_axes.bar(range(17), errors, color=ORANGE)
-left_axes.set(xlabel="first pixel of the tile", ylabel="largest error of a score")
-left_axes.set_xticks(range(0, 17, 4))
+left_axes.set(xlabel="first pixel of the tile", xticks=range(0, 17, 4), ylabel="largest error")
 left_axes.set_title("depth 2: exact on multiples of 4 only", fontsize=10)
 right_axes.loglog(sides, at_once, "o-", color=BLACK)
 right_axes.set_xscale("log", base=2)  # ticks at powers of 2
@@ -189,11 +187,9 @@ lesson.show(figure, "grid_and_memory")
 # ## What people get wrong
 #
 # **Pushing the last tile back.** If the sides are no multiples of the tile, much code moves the
-# last tile back until it fits, wherever that is. A picture 90 pixels high with tiles of 32 ends
-# with a tile from 58: off the grid. Start it at 64 and let the mirror fill up.
-#
-# **Scaling each tile by itself.** Subtract the mean of the *tile* instead of the picture's, and
-# the same pixel is another number in each tile.
+# last tile back until it fits. A picture 90 pixels high with tiles of 32 ends with a tile from 58:
+# off the grid. Start it at 64 and let the mirror fill up. **Scaling each tile by itself.** Subtract
+# the mean of the *tile*, not of the picture, and the same pixel is another number in each tile.
 #
 # **Tiles without halo.** `padding="same"` puts zeros around every map. Tiles then have the size
 # of their scores, it looks right, and there are seams along every cut. `overlap_tile` refuses.
@@ -216,12 +212,11 @@ mistakes = {
     "zeros around each tile": abs(no_halo - same_whole).max(axis=0),  # (96, 128)
 }
 assert min(error.max() for error in mistakes.values()) > 0.5, "both mistakes should show"
-refusal = ""
 try:
-    overlap_tile(same, image, tile=32)
+    message = f"accepted: {overlap_tile(same, image, tile=32)}"
 except ValueError as error:
-    refusal = str(error)
-assert "padding='same'" in refusal, "a same-padded model should be refused"
+    message = str(error)
+assert "has padding='same'" in message, "a same-padded model should be refused"
 
 figure = Figure(figsize=(9.6, 2.9), layout="constrained")
 shown = {"tiles on the grid, with halo": abs(in_tiles - whole).max(axis=0), **mistakes}
@@ -242,15 +237,13 @@ lesson.show(figure, "mistakes")
 # 3. Sums of whole numbers have no rounding as long as they stay below 2**53. Give the model whole
 #    weights from -1 to 1 (`for name, p in model.named_parameters()`, fill `p.data[...]`) and a
 #    whole picture. It is right when tiles and whole are equal to the last bit on NumPy, too.
-# 4. Tile the same-padded network after all: read more around the tile, and throw away all scores
-#    in that margin. Find by measuring the smallest margin on the grid for which a tile amid a
-#    picture is exact, and explain why it is more than the halo of 20.
+# 4. Tile the same-padded network after all: read more around the tile, drop that margin's scores.
+#    What smallest margin on the grid is exact, amid a picture? Why is it more than the halo, 20?
 #
 # ## Where it comes from
 #
-# O. Ronneberger, P. Fischer and T. Brox, "U-Net: convolutional networks for biomedical image
-# segmentation" (2015), section 2 and figure 2. They add that every max pooling must meet an even
-# size; that tiles must also *start* on the grid isn't said.
-#
-# The Korean notes "Image Segmentation" only name it, "Over-tile strategy". It is *overlap*-tile:
-# the inputs overlap, the scores don't, so nothing is averaged.
+# - O. Ronneberger, P. Fischer, T. Brox, "U-Net: convolutional networks for biomedical image
+#   segmentation" (2015), section 1 and figure 2. Section 2 adds that every max pooling must meet an
+#   even size; that tiles must also *start* on the grid isn't said.
+# - The Korean notes "Image Segmentation" only name it, "Over-tile strategy". It is *overlap*-tile:
+#   the inputs overlap, the scores don't, so nothing is averaged.

@@ -2,17 +2,18 @@
 # # The same kernel four times
 #
 # The loops of lesson 2 are right, but one training step would take minutes. `ops.conv2d` takes
-# milliseconds. **What does the fast one do differently, and how do we know that it is
-# still the same function?** A function that does the arithmetic on arrays is called a **kernel**
-# here (커널; not the filter of a convolution). A folder of all kernels in one technique is a
-# **backend** (백엔드): plain loops (`reference`), NumPy, Numba, CUDA C for graphics processors
-# (GPUs; `cuda-on-cpu` is for machines without one). An absent one is never replaced in silence.
+# milliseconds. **What does the fast one do differently, and is it still the same function?** A
+# function that does the arithmetic on arrays is called a **kernel** here (커널; not the filter of a
+# convolution). A folder of all kernels in one technique is a **backend** (백엔드): plain loops
+# (`reference`), NumPy, Numba, CUDA C for graphics processors (GPUs; `cuda-on-cpu` is for machines
+# without one). An absent one is never replaced in silence.
 
 # %%
 import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from timeit import repeat
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,19 +22,17 @@ from minisegnet import functional, models, ops, optim, viz
 
 lesson = viz.Lesson("14_backends")
 rng = np.random.default_rng(14)
-ORANGE, SKY = np.array(viz.default_palette(3)[1:]) / 255
 
 present = [name for name in ops.BACKENDS if ops.why_not(name) is None]
 for name in ops.BACKENDS:
-    print(f"{name:12} {'can run here' if name in present else 'ABSENT: ' + ops.why_not(name)}")
-    message = ""
+    why, message = ops.why_not(name), ""
+    print(f"{name:12} {'ABSENT: ' + why if why else 'can run here'}")
     try:
         with ops.use_backend(name):
             pass
     except ValueError as error:
         message = str(error)
-    assert (ops.why_not(name) or "") in message, "asked for, an absent backend says why"
-    assert bool(message) == (name not in present), "and a present one says nothing"
+    assert why in message if why else not message, "an absent backend says why, a present one nothing"
 
 # %% [markdown]
 # ## By hand: count the products. Then loops
@@ -66,13 +65,12 @@ assert count == 4 * 32 * 32 * 4 * 9 == 147_456
 print(f"loops: {seconds['loops above'] / count * 1e9:.0f} ns for each product")
 
 # %% [markdown]
-# A product takes a processor less than a nanosecond. The rest is Python: names, types, objects.
-#
 # ## NumPy: few calls, each on much
 #
-# Do the Python work once for a whole array. The filter has only 9 places (i, j), called taps. For
-# one tap, all outputs together are a matrix product: w[:, :, i, j] (K x C) times a shifted cut of
-# the picture (C x pixels). Nine calls instead of 147,456 steps. (`ops` uses im2col, lesson 2.)
+# A processor multiplies in less than a nanosecond. The rest was Python: names, types, objects. Do
+# that work once for a whole array. The filter has only 9 places (i, j), called taps. For one tap,
+# all outputs together are a matrix product: w[:, :, i, j] (K x C) times a shifted cut of the picture
+# (C x pixels). Nine calls instead of 147,456 steps. (`ops` uses im2col, lesson 2.)
 
 
 # %%
@@ -93,10 +91,8 @@ assert np.allclose(conv2d_taps(x, w), exact, atol=1e-4)
 #
 # Numba reads a Python function and makes machine code of it. The loops stay loops; names and types
 # are settled once, when it is compiled. So the first call with a new type takes seconds. `prange`
-# shares a loop's turns among the processor's cores: right, if no two turns write to one place.
-#
-# Here is the core of the backward of max pooling, from the files. Numba's p is n and c in one, its
-# m is oh and ow in one: each turn of p writes a map of its own.
+# shares a loop's turns among the cores: right, if no two turns write to one place. Here is the core
+# of max pooling's backward, from the files (p: n and c, m: oh and ow). A turn of p has its own map.
 
 # %%
 kernels = {"reference": ("max_pool2d_backward", "for n in", 6), "numba": ("_add_at", "for p", 3)}
@@ -118,8 +114,7 @@ for backend, (function, first, count) in kernels.items():
 # ```c
 # __global__ void conv2d(float *y, const float *x, const float *w,
 #                        int N, int C, int H, int W, int K, int KH, int KW) {
-#     int OH = H - KH + 1, OW = W - KW + 1;
-#     int t = blockIdx.x * blockDim.x + threadIdx.x;
+#     int OH = H - KH + 1, OW = W - KW + 1, t = blockIdx.x * blockDim.x + threadIdx.x;
 #     if (t >= N * K * OH * OW) return;            /* the last block may be too large */
 #     int ow = t % OW, oh = t / OW % OH, k = t / OW / OH % K, n = t / OW / OH / K;
 #     float sum = 0;
@@ -151,38 +146,31 @@ assert np.allclose(flat.reshape(exact.shape), exact, atol=1e-12), "threads in an
 # ## The claim, asserted: one function, whoever computes it
 #
 # All backends that are here agree up to float32's rounding, forward with our loops and backward
-# with one another. Times are printed, not asserted: they are this machine's.
-
+# with one another. Times, the best of several, are printed, not asserted: they are this machine's.
 
 # %%
-def best_time(run, repeats):
-    """Shortest time of several runs, after one that doesn't count."""
-    clock = [(run(), time.perf_counter())[1] for _ in range(repeats + 1)]
-    return np.diff(clock).min()
-
-
 dy, gradients = rng.standard_normal(exact.shape).astype(np.float32), {}
 for name in ["numpy", *sorted(set(present) - {"numpy", "cupy"})]:  # cupy's arrays are on the GPU
     with ops.use_backend(name):
         error = abs(ops.conv2d(x, w) - exact).max()
         gradients[name] = ops.conv2d_backward(dy, x, w)  # dx, dw, db
-        seconds[name] = best_time(lambda: ops.conv2d(x, w), 1 if name == "reference" else 20)
+        times = 2 if name == "reference" else 20
+        seconds[name] = min(repeat(lambda: ops.conv2d(x, w), number=1, repeat=times))
     assert error < 1e-4, f"{name} is off by {error}"
     print(f"{name:9} {seconds[name] * 1e3:9.3f} ms, largest error {error:.1e}")
     for ours, first in zip(gradients[name], gradients["numpy"], strict=True):
         assert np.allclose(ours, first, rtol=1e-4, atol=1e-3), f"{name}'s backward differs"
-seconds["taps above"] = best_time(lambda: conv2d_taps(x, w), 20)
+seconds["taps above"] = min(repeat(lambda: conv2d_taps(x, w), number=1, repeat=20))
 
 # %% [markdown]
 # ## Where the time goes
 #
-# `use_backend` takes a module of kernels, too. Ours has a stopwatch around each op, and lets the
-# true backend work. We time one step of a U-Net so small that Numba has little to compile.
+# `use_backend` takes a module of kernels, too. Ours has a stopwatch around each op, and lets a true
+# backend work: NumPy's, which has nothing to compile. (Try yours, by its name in place of "numpy".)
+# We time one training step of a small U-Net.
+
 
 # %%
-used, spent = ops.current_backend(), Counter()
-
-
 def timed(name, *arrays, **options):
     with ops.use_backend(used):
         start = time.perf_counter()
@@ -191,14 +179,13 @@ def timed(name, *arrays, **options):
     return result
 
 
-stopwatch = type(np)("stopwatch")  # an empty module
-for name in ops.__all__:
-    setattr(stopwatch, name, partial(timed, name))
+used, spent, stopwatch = "numpy", Counter(), type(np)("stopwatch")  # an empty module
+vars(stopwatch).update((name, partial(timed, name)) for name in ops.__all__)
 model = models.build("unet", in_channels=1, classes=3, width=3, depth=1, norm=None)
 optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 images = rng.standard_normal((4, 1, 128, 128)).astype(np.float32)  # (N, C, H, W)
 labels = rng.integers(0, 3, (4, 128, 128))  # (N, H, W)
-for backend in (used, stopwatch):  # the first step compiles and fills caches
+for backend in (used, stopwatch):  # the first step fills caches (and compiles, if that is needed)
     with ops.use_backend(backend):
         start = time.perf_counter()
         optimizer.zero_grad()
@@ -211,34 +198,31 @@ print(f"{used}: {spent.most_common(1)[0][0]} takes longest; convolutions {share:
 
 left, right = (figure := Figure(figsize=(9.6, 3.4), layout="constrained")).subplots(1, 2)
 for name in sorted(seconds, key=seconds.get):
-    left.barh(name, seconds[name] * 1e3, color=SKY)
+    left.barh(name, seconds[name] * 1e3, color="#56b4e9")
     left.text(seconds[name] * 1.2e3, name, f"{seconds[name] * 1e3:.3g} ms", va="center", fontsize=9)
 left.set(xscale="log", xlim=(0.01, 3e4 * max(seconds.values())), xlabel="milliseconds (log)")
 left.set_title("one convolution, 147,456 products")
 for name, time_of_op in spent.most_common(7)[::-1]:
-    right.barh(name, 100 * time_of_op / total, color=ORANGE)
+    right.barh(name, 100 * time_of_op / total, color="#e69f00")
 right.set(xlabel="percent of the time", title=f"one training step, {used}")
 lesson.show(figure, "times")
 
 # %% [markdown]
-# Left: what matters is how often Python takes a step. (On so small a layer nine taps can beat both
-# fast ops.) Right: convolutions take most of a step, so that is where work pays. An op that takes
-# 5 percent, made infinitely fast, gains 5 percent.
+# Left: it matters how often Python takes a step. (On so small a layer nine taps can beat both fast
+# ops.) Right: work pays where the time goes. An op that takes 5 percent of it gains 5 at most.
 #
 # ## What people get wrong
 #
-# **Two threads add to one place.** Backwards often add: overlapping windows send gradients to the
-# same pixel. A thread reads the old value, adds, writes; if two read before either writes, one
-# gradient is lost. `dx[indices] += dy` in NumPy makes the same mistake. Give each *output* one
-# thread that gathers what belongs to it, or use additions that can't be interrupted (atomic).
-#
-# **Expecting equal bits.** Rounding makes sums depend on their order, and fast kernels choose
-# another. Compare with a tolerance. **Timing the first call**, which compiles; or, on a GPU, a call
-# that returns before the work is done: wait for the device before you stop the watch.
+# **Two threads add to one place.** Overlapping windows send gradients to the same pixel. A thread
+# reads the old value, adds, writes; if two read before either writes, one gradient is lost. NumPy's
+# `dx[indices] += dy` makes the same mistake. Give each *output* one thread that gathers what
+# belongs to it, or use additions that can't be interrupted (atomic). **Expecting equal bits.** Sums
+# are rounded, so they depend on their order, and fast kernels choose another: compare with a
+# tolerance. **Timing the first call**, which compiles; or, on a GPU, a call that returns before the
+# work is done: wait for the device before you stop the watch.
 
 # %%
-row = np.array([[[[1, 9, 2]]]], np.float32)
-_, indices = ops.max_pool2d(row, (1, 2), stride=1)  # the 9 wins twice
+indices = np.array([[[[1, 1]]]])  # in the row 1, 9, 2 the 9, at place 1, wins both windows of 2
 dy, lost = np.array([[[[10, 5]]]], np.float32), np.zeros(3)
 lost[indices.ravel()] += dy.ravel()
 assert lost.tolist() == [0, 5, 0], "the first gradient should be lost"
@@ -252,17 +236,14 @@ assert (a + b) - a == 0 and (a - a) + b == 1, "the same three numbers, another o
 # 1. On paper: the products of the second convolution of the paper's U-Net (64 channels to 64, 3x3,
 #    568 x 568 outputs). How long would loops take, at 1 microsecond for each?
 # 2. Make a module `mine` with `conv2d(x, w, b, *, stride, padding, dilation, groups)` by taps (the
-#    first three options are pairs; b may be None) and run it by `ops.use_backend(mine)`. It is
-#    right when `ops.conv2d` gives the same numbers as with the other backends.
+#    first three options are pairs; b may be None). Right if `ops.use_backend(mine)` changes nothing.
 # 3. Write the backward of max pooling as a gather: one thread for each *input* pixel, which looks
 #    for windows that it won (`indices`: row * W + column). It is right when it equals `ops`.
 #
 # ## Where it comes from
 #
-# S. K. Lam and others, "Numba: a LLVM-based Python JIT compiler" (2015). J. Nickolls and others,
-# "Scalable parallel programming with CUDA" (2008). D. Goldberg, "What every computer scientist
-# should know about floating-point arithmetic" (1991), on rounding.
-#
-# The Korean notes "03. CS231N 요약" say nothing of backends, but they hold the reason for a profile:
-# Fast R-CNN, a finder of objects, needs 0.32 s for a picture, and 2 s with the search for places to
-# look at. The part that was made fast isn't where the time goes.
+# - S. K. Lam et al., "Numba: a LLVM-based Python JIT compiler" (2015). J. Nickolls et al., "Scalable
+#   parallel programming with CUDA" (2008). D. Goldberg, "What every computer scientist should know
+#   about floating-point arithmetic" (1991), on rounding.
+# - The Korean notes "03. CS231N 요약" show why to profile: Fast R-CNN, a finder of objects, needs
+#   0.32 s a picture, and 2 s with the search for places to look at. That part wasn't made fast.

@@ -82,7 +82,7 @@ def drawn(split, count):
 
 def boundary_f1(corner, images, labels, test_images, truth):
     """Train as the lesson does, and measure the outlines on the test pictures."""
-    model = models.build("segnet", classes=2, width=8, convolutions=(1, 1, 1))
+    model = models.build("segnet", classes=2, width=8, convolutions=(1, 1, 1, 1))
     if corner:
         model.unpool = Corner()
     optimizer = optim.Adam(model.parameters(), lr=0.01)

@@ -8,7 +8,7 @@ from minisegnet import models, no_grad, sizes
 from minisegnet.inference import overlap_tile
 
 rng = np.random.default_rng(13)
-options = dict(in_channels=1, classes=2, width=4, depth=2, dtype="float64")
+options = dict(in_channels=1, classes=2, width=3, depth=2, dtype="float64", seed=17)
 
 # %% [markdown]
 # ## 1. Depth 3

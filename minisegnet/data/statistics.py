@@ -168,8 +168,8 @@ def class_weights(dataset: Dataset, kind: str) -> Array:
     Notes
     -----
     D. Eigen and R. Fergus, "Predicting Depth, Surface Normals and Semantic Labels with a Common Multi-Scale
-    Convolutional Architecture" (2015), section 6.3.1; V. Badrinarayanan, A. Kendall and R. Cipolla, "SegNet" (2017),
-    section 3.1.
+    Convolutional Architecture" (2015), section 6.3.2; V. Badrinarayanan, A. Kendall and R. Cipolla, "SegNet" (2017),
+    section 3.2 (both numbers as we recall them).
     """
     checks.choice(kind, WEIGHTINGS, "kind", "class_weights")
     pixels, of_pictures = count_labels(dataset)

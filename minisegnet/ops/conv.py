@@ -85,7 +85,7 @@ def conv2d(
     Notes
     -----
     Backward: dw sums dy times the input that each weight met; dx gives each input dy times the weights that
-    it met. V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning" (2016), section 2.
+    it met. V. Dumoulin and F. Visin, "A guide to convolution arithmetic for deep learning" (2016), chapter 2.
 
     Examples
     --------

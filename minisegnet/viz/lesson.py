@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from minisegnet.arrays import Array
 from minisegnet.viz.save import save
 
 OUTPUT = "MINISEGNET_OUTPUT"  # the environment variable that moves all lessons' pictures
@@ -25,10 +24,10 @@ class Lesson:
     >>> import numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     os.environ["MINISEGNET_OUTPUT"] = folder
-    ...     path = Lesson("02_convolution").show(np.zeros((8, 8, 3), np.uint8), "black")  # doctest: +ELLIPSIS
-    ...     path.relative_to(folder).as_posix(), path.exists()
+    ...     Lesson("02_convolution").show(np.zeros((8, 8, 3), np.uint8), "black")  # doctest: +ELLIPSIS
+    ...     (Path(folder) / "02_convolution" / "black.png").exists()
     [picture: ...black.png]
-    ('02_convolution/black.png', True)
+    True
     >>> del os.environ["MINISEGNET_OUTPUT"]
     """
 
@@ -38,16 +37,15 @@ class Lesson:
         beside = Path(script).parent if script else Path.cwd()
         self.folder = Path(os.environ.get(OUTPUT) or beside / "output") / name
 
-    def show(self, picture: Any, name: str) -> Path:
+    def show(self, picture: Any, name: str) -> None:
         """Save a figure or an (H, W, 3) uint8 array as ``NAME.png``; in a notebook, show it as well."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{name}.png"
         save(picture, path)
         if _in_a_notebook():
-            _display(picture)
+            _display(path)
         else:
             print(f"[picture: {path}]")
-        return path
 
 
 def _in_a_notebook() -> bool:
@@ -57,13 +55,9 @@ def _in_a_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-def _display(picture: "Any | Array") -> None:
+def _display(path: Path) -> None:
+    """Show the file: a figure itself would appear as a line of text, unless pyplot had made it."""
     from importlib import import_module
 
-    display: Any = import_module("IPython.display").display
-    if hasattr(picture, "savefig"):
-        display(picture)
-        return
-    from PIL import Image
-
-    display(Image.fromarray(picture))
+    ipython: Any = import_module("IPython.display")
+    ipython.display(ipython.Image(filename=str(path)))

@@ -85,6 +85,21 @@ def test_the_worked_example_of_the_page():
     assert found.mean_confidence == pytest.approx(0.79) and found.mean_accuracy == 0.7
 
 
+def test_a_large_picture_is_counted_piece_by_piece(monkeypatch):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 3, 1000), rng.integers(0, 3, 1000), rng.random(1000)
+    found = []
+    for most in (2**20, 7):
+        monkeypatch.setattr("minisegnet.metrics.calibration.AT_A_TIME", most)
+        calibration = Calibration()
+        calibration.add(*pixels)
+        found.append(calibration.reliability())
+    assert found[0].pixels.sum() == 1000
+    for name in ("pixels", "right"):
+        np.testing.assert_array_equal(getattr(found[0], name), getattr(found[1], name))
+    np.testing.assert_allclose(found[0].confidence, found[1].confidence, rtol=1e-13)
+
+
 def test_over_and_under_confidence_do_not_cancel():
     calibration = Calibration(10)
     calibration.add(np.array([1, 0]), np.array([1, 1]), np.array([0.55, 0.45]))

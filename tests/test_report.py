@@ -277,6 +277,23 @@ def test_pictures_of_one_score_keep_their_order():
     assert report.examine(oracle(dataset), dataset, worst=3).numbers["shown"] == [0, 1, 2]
 
 
+def test_each_panel_shows_what_it_says():
+    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    truth, guess = np.array([[0, 1, 2], [2, 1, 255]]), np.array([[0, 2, 2], [1, 1, 0]])
+    palette = default_palette(3)
+    found = panels(image, truth, guess, palette, 255)
+    shown = {
+        name: np.asarray(Image.open(io.BytesIO(getattr(found, name)))).tolist() for name in found._fields[1:]
+    }
+    white = [255, 255, 255]
+    colours = [list(colour) for colour in palette]
+    assert found.size == (2, 3) and shown["picture"] == image.tolist()
+    assert shown["truth"] == [[colours[c] if c < 255 else white for c in row] for row in truth]
+    assert shown["predicted"] == [[colours[c] for c in row] for row in guess]
+    wrong = [[pixel == [204, 0, 68] for pixel in row] for row in shown["errors"]]
+    assert wrong == [[False, True, False], [True, False, False]] and shown["errors"][1][2] == white
+
+
 def test_large_pictures_are_made_smaller():
     truth = np.zeros((3 * LONGEST, LONGEST // 2), int)
     truth[:, 80:] = 1
@@ -560,6 +577,20 @@ def test_hints(confusion, options, expected):
     assert [pair for pair in kinds(confusion, **options) if pair[0] != "outlines"] == expected
 
 
+def test_hints_say_which_way_round():
+    """Of b, half is found and all that is called b is right; with the other, it is the other way."""
+    rare = {"name": "b", "accuracy": 0.5, "precision": 1.0}
+    (missed,) = hints_module.found_too_much_or_too_little({"classes": [rare]})
+    assert (
+        missed["kind"] == "missed"
+        and "found too rarely: 50.0 % of its pixels are, while 100 %" in missed["text"]
+    )
+    (much,) = hints_module.found_too_much_or_too_little(
+        {"classes": [{**rare, "accuracy": 1.0, "precision": 0.25}]}
+    )
+    assert much["kind"] == "over-predicted" and "too often: only 25.0 % of what" in much["text"]
+
+
 def test_hints_about_confidence():
     found = {}
     for level in (1, 60, 255):
@@ -571,6 +602,8 @@ def test_hints_about_confidence():
         numbers = report.examine(oracle(dataset), dataset).numbers
         found[level] = [hint["kind"] for hint in numbers["hints"] if hint["kind"].endswith("confident")]
     assert found == {1: ["under-confident"], 60: ["over-confident"], 255: ["over-confident"]}
+    (sure,) = [hint["text"] for hint in numbers["hints"] if hint["kind"] == "over-confident"]
+    assert "too sure of itself: it is >99.9 % sure on average and right at 75.0 % of the pixels" in sure
 
 
 def test_hints_about_means_and_outlines():

@@ -13,6 +13,7 @@ from minisegnet.ops.dispatch import to_numpy
 
 BINS = 15
 MOST_BINS = 1000
+AT_A_TIME = 2**20  # pixels, so that a large picture needs no large arrays of 64 bits beside it
 ROUNDING = 1e-5  # a probability in float32 may be so much above 1
 
 
@@ -133,6 +134,12 @@ class Calibration:
         counts = counted(target, self.ignore_index, op)
         sure = _probabilities(confidence[counts], op)  # (P,)
         right = target[counts] == predicted[counts]  # (P,)
+        for start in range(0, len(sure), AT_A_TIME):
+            part = slice(start, start + AT_A_TIME)
+            self._count(np.minimum(sure[part].astype(np.float64), 1), right[part])
+
+    def _count(self, sure: Array, right: Array) -> None:
+        """Sort pixels into the bins."""
         # A float32 times a number below 2**29 is exact in float64, so that no pixel falls beside its bin.
         b = np.clip(np.ceil(sure * self.bins).astype(np.int64) - 1, 0, self.bins - 1)  # (P,)
         self._pixels += np.bincount(b, minlength=self.bins)
@@ -190,14 +197,13 @@ def confidence_of(scores: Array) -> Array:
 
 
 def _probabilities(values: Any, op: str) -> Array:
-    """Check numbers from 0 to 1 and return them as float64; what rounding put above 1 is 1."""
+    """Check numbers from 0 to 1, but for rounding, and return them."""
     if values.dtype.kind != "f":
         raise TypeError(f"{op}: confidence has dtype {values.dtype}; expected floats from 0 to 1")
-    sure = values.astype(np.float64)
-    if sure.size and not (sure.min() >= 0 and sure.max() <= 1 + ROUNDING):  # NaN is neither
+    if values.size and not (values.min() >= 0 and values.max() <= 1 + ROUNDING):  # NaN is neither
         raise ValueError(
-            f"{op}: confidence goes from {sure.min():g} to {sure.max():g}; expected probabilities, 0 to 1. Make them "
-            "of scores by confidence_of"
+            f"{op}: confidence goes from {values.min():g} to {values.max():g}; expected probabilities, 0 to 1. Make "
+            "them of scores by confidence_of"
         )
-    clipped: Array = np.minimum(sure, 1)
-    return clipped
+    checked: Array = values
+    return checked

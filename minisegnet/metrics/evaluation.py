@@ -17,7 +17,7 @@ from minisegnet.ops.dispatch import to_numpy
 class Picture(NamedTuple):
     """What is kept of one picture: some counts for each class that is in its truth or in its prediction.
 
-    The K classes are few even where a data set has many, so that a picture takes some hundred bytes.
+    The K classes are few even where a data set has many, so that a picture takes about a kilobyte.
     """
 
     size: tuple[int, int]  # (H, W)

@@ -50,7 +50,7 @@ def examine(
 ) -> Findings:
     """Measure a model on labelled pictures, for :func:`write`.
 
-    Memory doesn't grow with the pictures but for some hundred bytes of counts for each.
+    Memory doesn't grow with the pictures but for a kilobyte or two of counts for each.
 
     Parameters
     ----------

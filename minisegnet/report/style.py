@@ -76,6 +76,7 @@ th.name { text-align: left; white-space: nowrap; }
   white-space: normal; overflow-wrap: anywhere;
 }
 tbody th.name, tfoot th.name, thead th.name { position: sticky; left: 0; z-index: 1; background: var(--page); }
+.long thead th.name { z-index: 3; background: var(--raised); }
 .swatch {
   display: inline-block; width: .8em; height: .8em; margin-right: .45em; vertical-align: -.05em;
   border: 1px solid var(--quiet); border-radius: .15em; print-color-adjust: exact;

@@ -19,7 +19,7 @@ from minisegnet.data import Synthetic
 from minisegnet.predictor import Predictor, load
 from minisegnet.training import Display, Settings, start
 
-SIDE, TILE = 384, 64
+SIDE, TILE = 640, 128
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#888888"
 
 
@@ -65,7 +65,7 @@ def main(words: list[str]) -> None:
         f"tiles of {TILE}, blended": predictor.scores(image, tile=TILE),
     }
     figure = Figure(figsize=(9.6, 6.2), layout="constrained", dpi=110)
-    draw_weights(figure, 1, Axis(256, 64, 32, 0), "blended: weights of tiles of 64, overlap 32")
+    draw_weights(figure, 1, Axis(512, 128, 64, 0), "blended: weights of tiles of 128, overlap 64")
     draw_weights(figure, 2, Axis(1120, 448, 224, 112), "a margin of 112 thrown away: tiles of 448")
     axes = figure.add_subplot(2, 3, 3)
     axes.imshow(viz.overlay(image, whole.argmax(axis=0), predictor.palette))
@@ -88,7 +88,7 @@ def main(words: list[str]) -> None:
     axes.set(xticks=range(0, SIDE + 1, TILE), xlabel="column of the picture", xlim=(0, SIDE))
     axes.tick_params(labelsize=7)
     axes.legend(fontsize=7)
-    axes.set_title("how the error jumps from one column to the next", fontsize=9)
+    axes.set_title("jump of the error to the next column", fontsize=9)
     viz.save(figure, Path(__file__).parent / "images" / "tiles.png")
 
 

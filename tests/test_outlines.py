@@ -118,6 +118,18 @@ def test_at_a_point_regions_part_and_holes_join() -> None:
     assert len(check(~ring)) == 2
 
 
+def test_strips_fit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large mask is looked at in strips; it must not matter where they end."""
+    mask = np.random.default_rng(3).random((23, 17)) < 0.6
+    whole = outlines(mask)
+    for pixels in (1, 17, 40, 17 * 23):
+        monkeypatch.setattr("minisegnet.data.outlines.STRIP_PIXELS", pixels)
+        found = outlines(mask)
+        for a, b in zip(whole, found, strict=True):
+            rings = zip((a.outer, *a.holes), (b.outer, *b.holes), strict=True)
+            assert all(np.array_equal(one, other) for one, other in rings)
+
+
 def test_labels_are_taken_one_at_a_time() -> None:
     labels = np.array([[1, 1, 2], [1, 0, 2]], np.uint16)
     assert outlines(labels == 2)[0].outer.tolist() == [[2, 0], [3, 0], [3, 2], [2, 2]]

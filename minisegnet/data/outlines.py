@@ -14,6 +14,7 @@ go on. They are taken as apart: regions are connected through the sides of pixel
 the mask must be connected through points as well (8-connected). So outlines may touch at a point, but they never cross.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from minisegnet.ops import checks
 BELOW_RIGHT = 8
 RISING, FALLING = 6, 9  # two pixels that touch at the point: / and \
 ONE_CORNER = (1, 2, 4, 7, 8, 11, 13, 14)  # one pixel or three
+STRIP_PIXELS = 2**20  # so much of the mask is looked at at a time
 
 
 class Outline(NamedTuple):
@@ -110,19 +112,10 @@ class _Corners(NamedTuple):
 
 def _corners(mask: Array) -> _Corners:
     H, W = mask.shape
-    pattern = np.zeros((H + 1, W + 1), np.uint8)  # of the point above and left of each pixel, and beyond
-    bits = mask.view(np.uint8)
-    pattern[1:, 1:] = bits
-    pattern[1:, :-1] |= bits << 1
-    pattern[:-1, 1:] |= bits << 2
-    pattern[:-1, :-1] |= bits << 3
-    how_many = np.zeros(16, np.uint8)
-    how_many[list(ONE_CORNER)], how_many[[RISING, FALLING]] = 1, 2
-    times = how_many[pattern]
-    places = np.flatnonzero(times)
-    places = np.repeat(places, times.ravel()[places])
+    strips = list(_turning_points(mask))
+    places = np.concatenate([places for places, _ in strips])
+    pattern = np.concatenate([pattern for _, pattern in strips])
     y, x = np.divmod(places, W + 1)
-    pattern = pattern.ravel()[places]
 
     second = np.zeros(len(places), bool)
     second[1:] = places[1:] == places[:-1]
@@ -132,6 +125,25 @@ def _corners(mask: Array) -> _Corners:
     in_column = np.empty_like(order)
     in_column[order[0::2]], in_column[order[1::2]] = order[1::2], order[0::2]
     return _Corners(x, y, pattern, in_column)
+
+
+def _turning_points(mask: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield where outlines turn, as flat positions, and the pattern around, strip by strip to save memory."""
+    H, W = mask.shape
+    how_many = np.zeros(16, np.uint8)
+    how_many[list(ONE_CORNER)], how_many[[RISING, FALLING]] = 1, 2
+    rows = max(STRIP_PIXELS // W, 1)
+    for top in range(0, H + 1, rows):  # of points, of which there is one row more than of pixels
+        bottom = min(top + rows, H + 1)
+        pixels = np.zeros((bottom - top + 1, W + 2), np.uint8)  # the row above as well, and a frame
+        first, last = max(top - 1, 0), min(bottom, H)
+        pixels[first - top + 1 : last - top + 1, 1:-1] = mask[first:last]
+        above, below = pixels[:-1], pixels[1:]
+        pattern = above[:, :-1] | above[:, 1:] << 1 | below[:, :-1] << 2 | below[:, 1:] << 3
+        times = how_many[pattern].ravel()
+        places = np.flatnonzero(times)
+        places = np.repeat(places, times[places])
+        yield places + top * (W + 1), pattern.ravel()[places]
 
 
 def _walk(corners: _Corners) -> tuple[list[list[int]], Array]:

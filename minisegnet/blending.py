@@ -43,14 +43,14 @@ BAND = 8  # tiles side by side whose scores are kept until the next row of tiles
 
 
 def pooling_grid(model: nn.Module) -> int:
-    """Distance of the model's coarsest pooling windows, in pixels.
+    """Distance of the model's coarsest pooling windows, in pixels; 1 if the model doesn't say which layers it has.
 
     >>> from minisegnet.models import build
     >>> [pooling_grid(build(name, classes=2, initialise=False)) for name in ("unet", "fcn8s", "deconvnet")]
     [16, 32, 8]
     """
     distance = grid = 1
-    for layer in _layers(model):
+    for layer in _layers(model) if tells_layers(model) else ():
         stride = as_pair(layer.stride, "stride", 1)[0]
         distance = distance // stride if layer.transposed else distance * stride
         grid = max(grid, distance)
@@ -69,8 +69,13 @@ def reach(model: nn.Module) -> int:
     return max(max(i - first, last - i) for i, first, last in seen)
 
 
+def tells_layers(model: Any) -> bool:
+    """Say whether a model tells its layers; a module of one's own may not, and then it can't be tiled."""
+    return hasattr(model, "layers")
+
+
 def _layers(model: Any) -> list[Layer]:
-    if not hasattr(model, "layers"):
+    if not tells_layers(model):
         raise TypeError(
             f"{type(model).__name__} doesn't say which layers it has (by layers()), and so not how far its scores see; "
             "expected one of models.names()"
@@ -187,11 +192,14 @@ def tiling(model: nn.Module, size: Pair, tile: IntOrPair | None) -> Tiling:
     grid = pooling_grid(model)
     extended = [max(_up(length, grid), _up(SMALLEST, grid)) for length in size]
     before = [(large - length + 1) // 2 for large, length in zip(extended, size, strict=True)]
-    lengths = extended if tile is None else _checked(tile, grid)
-    rows, columns = (
-        _axis(large, min(length, large), _margin(model, grid), grid)
-        for large, length in zip(extended, lengths, strict=True)
-    )
+    if tile is None:
+        rows, columns = (Axis(large, large, 0, 0) for large in extended)
+    else:
+        margin = _margin(model, grid)
+        rows, columns = (
+            _axis(large, min(length, large), margin, grid)
+            for large, length in zip(extended, _checked(tile, grid), strict=True)
+        )
     return Tiling((before[0], before[1]), rows, columns)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from minisegnet import models, nn, ops
 from minisegnet.arrays import Array
-from minisegnet.blending import SMALLEST, blended_pieces, default_tile, tiling
+from minisegnet.blending import SMALLEST, blended_pieces, default_tile, tells_layers, tiling
 from minisegnet.data.statistics import Normalisation
 from minisegnet.inference import Piece, checked_tile, exact_pieces, forward, halo, mirrored
 from minisegnet.sizes import IntOrPair, Pair
@@ -28,7 +28,7 @@ class Predictor:
     Parameters
     ----------
     model
-        Any of ``models.names()`` that gives a label for each pixel.
+        Any of ``models.names()`` that gives a label for each pixel; or a module of one's own, which is never tiled.
     class_names, palette, ignore_index
         What the labels mean, and their colours.
     normalisation
@@ -161,7 +161,9 @@ class Predictor:
         if tile is not None:
             return tile
         pixels = max(size[0], SMALLEST) * max(size[1], SMALLEST)  # as the model will see it
-        return self.default_tile() if pixels > LARGE or not self.padded else None
+        if not self.padded:
+            return self.default_tile()
+        return self.default_tile() if pixels > LARGE and tells_layers(self.model) else None
 
     def _pieces(
         self, read: Callable[[Array, Array], Array], size: Pair, tile: IntOrPair | None

@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a model on a synthetic set or on a folder of pictures and masks",
     "predict": "label pictures with a trained model",
     "evaluate": "measure a trained model on labelled pictures",
+    "export": "write a trained model as an ONNX file, for other programs",
     "sample-data": "write synthetic pictures and masks as a folder, to try the other commands on",
     "models": "list the models: parameters, receptive field, size of the result",
     "compare": "run every op on one picture on each backend, compare them and draw the result",

@@ -12,6 +12,6 @@ OpenVINO, TensorRT, browsers), none of which needs Python, let alone minisegnet.
 
 from minisegnet.export.model_file import OPSET, to_onnx
 from minisegnet.export.rebuild import Network, rebuild
-from minisegnet.export.verify import Verification, verify
+from minisegnet.export.verification import Verification, verify
 
 __all__ = ["OPSET", "Network", "Verification", "rebuild", "to_onnx", "verify"]

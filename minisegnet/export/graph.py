@@ -68,7 +68,7 @@ class Graph:
     # Names
 
     def enter(self, array: Array, name: str) -> None:
-        """Give an array of the trace a name. (It is kept, so that no other can get its place in memory.)"""
+        """Give an array of the trace a name; it is kept, so that no other can get its place in memory."""
         self._values[_place(array)] = name, array
 
     def name_of(self, array: Array) -> str:
@@ -135,10 +135,14 @@ class Graph:
             self._sizes[maps] = self.call("Slice", [shape, *cut])[0]
         return self._sizes[maps]
 
-    def slice(self, x: str, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int], y: Array | None) -> str:
+    def slice(
+        self, x: str, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int], y: Array | None
+    ) -> str:
         """Cut out a part; an end of 0 is the last element's, a negative one counts from there."""
         stops = [end or TO_THE_END for end in ends]
-        return self.call("Slice", [x, self.constant(starts), self.constant(stops), self.constant(axes)], [y])[0]
+        return self.call("Slice", [x, self.constant(starts), self.constant(stops), self.constant(axes)], [y])[
+            0
+        ]
 
     # The whole
 

@@ -29,6 +29,7 @@ def write(graph: Graph, call: Call) -> None:
 
 
 WHY_NOT = {
+    "adaptive_max_pool2d": "its bins differ in size, and the windows of ONNX's MaxPool do not; use max_pool2d",
     "dropout": "it is random, and an exported model is for evaluation; call model.eval() or use nn.Dropout",
     "nms": "it picks boxes after the network; apply it to the network's results",
     "softmax_cross_entropy": "a loss is for training; export the model that computes the scores",
@@ -153,8 +154,8 @@ def max_unpool2d(
     before = None if pooled is None else graph.array_of(pooled)
     if pooled is None or before is None or before.shape != (*x.shape[:2], *output_size):
         raise ValueError(
-            f"max_unpool2d to {output_size} can't be exported: expected the indices of a max_pool2d, and the shape from "
-            "before that pooling"
+            f"max_unpool2d to {output_size} can't be exported: expected the indices of a max_pool2d, and the shape "
+            "from before that pooling"
         )
     shape = graph.call("Shape", [pooled])[0]
     zeros = graph.call("ConstantOfShape", [graph.call("ReduceProd", [shape], keepdims=1)[0]])[0]
@@ -177,7 +178,9 @@ def avg_pool2d(
 ) -> None:
     """AveragePool; with ``ceil_mode``, ONNX counts what hangs over the edge in another way in each version."""
     if ceil_mode:
-        raise ValueError("avg_pool2d with ceil_mode can't be exported: versions of ONNX disagree on it; pad instead")
+        raise ValueError(
+            "avg_pool2d with ceil_mode can't be exported: versions of ONNX disagree on it; pad instead"
+        )
     graph.call(
         "AveragePool",
         [graph.name_of(x)],
@@ -197,7 +200,7 @@ def global_avg_pool2d(graph: Graph, results: tuple[Array, ...], x: Array) -> Non
 
 @_writes
 def adaptive_avg_pool2d(graph: Graph, results: tuple[Array, ...], x: Array, output_size: Pair) -> None:
-    """A x Bᵀ, where A and B average the rows and the columns of each bin; for this size only."""
+    """MatMul twice, A x Bᵀ: A averages the rows of each bin, B the columns; for this size only."""
     A, B = (_averaging(bins, size) for bins, size in zip(output_size, x.shape[2:], strict=True))
     rows = graph.call("MatMul", [graph.constant(A, "float32"), graph.name_of(x)])[0]  # (N, C, OH, W)
     graph.call("MatMul", [rows, graph.constant(B.T, "float32")], results)  # (N, C, OH, OW)
@@ -326,7 +329,9 @@ def windows_to_maps(graph: Graph, results: tuple[Array, ...], y: Array, N: int, 
     """(N OH OW, K) to (N, K, OH, OW)."""
     if graph.windows is None:
         raise ValueError("windows_to_maps can't be exported without the cut_windows that it undoes")
-    shape = graph.call("Concat", [graph.constant([-1]), graph.windows, graph.constant([y.shape[1]])], axis=0)[0]
+    shape = graph.call("Concat", [graph.constant([-1]), graph.windows, graph.constant([y.shape[1]])], axis=0)[
+        0
+    ]
     maps = graph.call("Reshape", [graph.name_of(y), shape])[0]
     graph.call("Transpose", [maps], results, perm=[0, 3, 1, 2])
 

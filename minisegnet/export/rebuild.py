@@ -1,6 +1,5 @@
 """Run a model once with shapes only, write down its ops, and rebuild them as a graph that fits other sizes, too."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -21,7 +20,6 @@ from minisegnet.tracing import Recorder
 
 IMAGE = "image"  # name of the first input
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128)  # distances of sizes that may be alike to a model: poolings halve
-BATCH = 2  # of the trace; nothing depends on it
 
 
 class Network(NamedTuple):
@@ -70,9 +68,11 @@ def rebuild(
     """
     N, C, H, W = _checked_shape(input_shape)
     given = {name: np.asarray(a) for name, a in (others or {}).items()}
+    while N in {1, *map(len, given.values())}:  # so that the lengths of first axes tell whose they are
+        N += 1
 
     def trace(size: Pair, guard: Pair | None = None) -> tuple[Graph, Array]:
-        return _trace(model, (BATCH, C, *size), given, normalisation, argmax, guard)
+        return _trace(model, (N, C, *size), given, normalisation, argmax, guard)
 
     graph, y = trace((H, W))
     step = _alike(trace, graph, (H, W)) if any_size else None
@@ -82,9 +82,10 @@ def rebuild(
     free: tuple[int | str, int | str] = (H, W) if step is None else ("height", "width")
     inputs: dict[str, tuple[int | str, ...]] = {IMAGE: ("batch", C, *free)}
     inputs |= {name: (f"{name}_count", *a.shape[1:]) for name, a in given.items()}
-    return Network(
-        graph, inputs, graph.name_of(y), _output_shape(y, (H, W), step, given), step, smallest, (H, W)
-    )
+    first = next((f"{name}_count" for name, a in given.items() if len(a) == y.shape[0]), "batch")
+    larger = y if step is None else trace((H + step[0], W + step[1]))[1]
+    output_shape = first, *_output_dimensions(y, larger, (H, W))
+    return Network(graph, inputs, graph.name_of(y), output_shape, step, smallest, (H, W))
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
@@ -94,12 +95,13 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
     return N, C, H, W
 
 
-def _output_shape(y: Array, size: Pair, step: Pair | None, others: Mapping[str, Array]) -> tuple[int | str, ...]:
-    first = next((f"{name}_count" for name, a in others.items() if len(a) == y.shape[0] != BATCH), "batch")
-    if step is None or first != "batch":
-        return first, *y.shape[1:]
-    free = ("height", "width") if y.shape[-2:] == size else ("score_height", "score_width")
-    return first, *y.shape[1:-2], *free
+def _output_dimensions(y: Array, larger: Array, size: Pair) -> list[int | str]:
+    """Say of each axis but the first how long it is: a number, or a text where it depends on the picture."""
+    dimensions: list[int | str] = list(y.shape[1:])
+    for axis, name in ((-2, "height"), (-1, "width")):
+        if y.ndim > 2 and y.shape[axis] != larger.shape[axis]:
+            dimensions[axis] = name if y.shape[axis] == size[axis] else f"score_{name}"
+    return dimensions
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -150,7 +152,7 @@ def _prepare(graph: Graph, x: Array, normalisation: Normalisation | None, guard:
     """Add what comes before the model: a check of the size, and the normalisation."""
     name = IMAGE
     if guard is not None:
-        name = _refuse_other_sizes(graph, x.shape[2:], guard)  # type: ignore[arg-type]
+        name = _refuse_other_sizes(graph, x.shape[2:], guard)
     if normalisation is not None:
         if len(normalisation.mean) != x.shape[1]:
             raise ValueError(

@@ -58,7 +58,9 @@ def verify(
     return found
 
 
-def scores_function(model: Callable[..., Any], normalise: Callable[[Array], Array] | None) -> Callable[..., Array]:
+def scores_function(
+    model: Callable[..., Any], normalise: Callable[[Array], Array] | None
+) -> Callable[..., Array]:
     """Return a function of arrays that computes a model's scores, of pictures that are normalised first."""
     from minisegnet.inference import evaluating
 

@@ -116,7 +116,8 @@ def _bytes_of(path: Path) -> bytes:
             raise ValueError(
                 f"{path} is a PyTorch file or another pickle, and those are never opened here: to read one is to run "
                 f"the program in it. Convert it where you have PyTorch, then import weights.safetensors:\n"
-                f"{CONVERT % path.name}\n(If the file holds more than weights, take the part: torch.load(...)['state_dict'].)"
+                f"{CONVERT % path.name}\n"
+                "(If the file holds more than weights, take the part: torch.load(...)['state_dict'].)"
             )
         return start + file.read()
 

@@ -82,7 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
     told = _model(arguments, found)
     facts = _facts(arguments, told)
     model = _built(told)
-    fit = weights.fit(model, found.arrays, rename=arguments.rename, partial=arguments.partial)
+    try:
+        fit = weights.fit(model, found.arrays, rename=arguments.rename, partial=arguments.partial)
+    except ValueError as error:
+        raise ValueError(f"{arguments.file}: {error}") from None
     model.load_state_dict(fit.state, strict=not arguments.partial)
     folder = _folder(arguments)
     arrays = {f"model.{name}": array for name, array in model.state_dict().items()}

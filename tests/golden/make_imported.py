@@ -3,9 +3,10 @@
     python tests/golden/make_imported.py
 
 with ``torch==2.13.0`` and ``safetensors``. The networks are the twins of make_unet.py, make_fcn.py and
-make_segnet.py, in evaluation, with weights of Kaiming's initialisation, random biases and running statistics from a few
-batches. Each state is saved by ``safetensors.torch``, one as float32, one as float16, one as bfloat16; one has the names that a wrapper
-(``DataParallel``) makes. The scores are computed in float32 from the saved numbers. Expected: ``scores``, from ``x``.
+make_segnet.py, in evaluation, with weights of Kaiming's initialisation, random biases and running statistics from a
+few batches. Each state is saved by ``safetensors.torch``, one as float32, one as float16, one as bfloat16; one has the
+names that a wrapper (``DataParallel``) makes. The scores are computed in float32 from the saved numbers. Expected:
+``scores``, from ``x``.
 """
 
 import torch

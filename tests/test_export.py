@@ -2,7 +2,10 @@
 
 import importlib.util
 import json
+import re
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -395,6 +398,19 @@ def test_the_same_model_gives_the_same_bytes_and_stays_as_it_is(tmp_path):
         export.to_onnx(model, tmp_path / name, input_shape=(1, 3, 64, 64))
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
     assert model.training and all(np.array_equal(a, before[name]) for name, a in model.state_dict().items())
+
+
+@runs_onnx
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
+    root = Path(__file__).parent.parent
+    shutil.copy(root / "tests" / "golden" / "imported" / "unet.safetensors", tmp_path / "weights.safetensors")
+    monkeypatch.chdir(tmp_path)
+    page = (root / "docs" / "export.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(examples) >= 5
+    names: dict[str, object] = {}
+    for example in examples:
+        exec(compile(example, "export.md", "exec"), names)
 
 
 # ---------------------------------------------------------------------------------------------------------

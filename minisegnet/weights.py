@@ -112,7 +112,8 @@ def _bytes_of(path: Path) -> bytes:
         raise ValueError(f"{path}: there is no such file; expected weights that were saved as safetensors")
     with open(path, "rb") as file:
         start = file.read(16)
-        if start.startswith((b"\x80", b"PK\x03\x04")) or path.suffix.lower() in PICKLES:
+        begins_like_one = start.startswith((b"\x80", b"PK\x03\x04")) and start[8:9] != b"{"
+        if begins_like_one or path.suffix.lower() in PICKLES:
             raise ValueError(
                 f"{path} is a PyTorch file or another pickle, and those are never opened here: to read one is to run "
                 f"the program in it. Convert it where you have PyTorch, then import weights.safetensors:\n"

@@ -317,6 +317,49 @@ def test_every_op_can_be_exported_or_says_why_not():
 
 
 # ---------------------------------------------------------------------------------------------------------
+# Ties
+
+
+class PoolsAndUnpools(nn.Module):
+    """Adds a little of the second channel to the first; where that is flat, it decides on the places."""
+
+    def __init__(self, little):
+        self.weight = nn.Buffer(np.array([1, little], np.float32).reshape(1, 2, 1, 1))
+
+    def forward(self, x):
+        x = functional.conv2d(x, self.weight)
+        y, indices = functional.max_pool2d(x, 2)
+        return functional.max_unpool2d(y, indices, x.shape[2:])
+
+
+@runs_onnx
+@pytest.mark.parametrize(("little", "good"), [(1e-7, True), (1e-6, True), (1e-3, False)])
+def test_a_tie_that_rounding_decides_is_no_difference_and_a_clear_one_is(little, good, tmp_path):
+    """The file adds the little, the model takes it away: in two windows they find another of four values largest."""
+    path = tmp_path / "model.onnx"
+    module = PoolsAndUnpools(little)
+    export.to_onnx(module, path, input_shape=(1, 2, 4, 4))
+    module.weight.data = module.weight.data * np.array([1, -1], np.float32).reshape(1, 2, 1, 1)
+    x = np.zeros((1, 2, 4, 4), np.float32)
+    x[0, 0], x[0, 1, 0, 0], x[0, 1, 3, 3] = 0.5, 1, -1
+    [found] = verify(path, scores_function(module, None), [("", {"image": x})])
+    assert found.good == good
+    assert found.ties == (2 if good else 0)
+    assert (found.difference < 1e-5) == good
+
+
+@runs_onnx
+def test_another_error_is_not_taken_for_a_tie(tmp_path):
+    module = randomised(models.build("segnet", classes=3, width=4))
+    path = tmp_path / "model.onnx"
+    export.to_onnx(module, path, input_shape=(1, 3, 32, 32))
+    weight = next(iter(module.parameters()))
+    weight.data = weight.data * np.float32(1.01)  # before the first pooling
+    [found] = verify(path, scores_function(module, None), [("", {"image": random_pictures(1, 3, 32, 32)})])
+    assert not found.good
+
+
+# ---------------------------------------------------------------------------------------------------------
 # What is refused, and that a difference would be noticed
 
 

@@ -226,6 +226,15 @@ def test_other_files_are_refused(name, content, words, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_header_whose_length_looks_like_a_pickle_is_read(tmp_path):
+    """A length of 640 begins with the bytes 80 02, as pickles do."""
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode().ljust(640)
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + np.float32(3).tobytes())
+    assert path.read_bytes().startswith(b"\x80\x02")
+    assert weights.read(path).arrays["w"] == 3
+
+
 def test_kinds_that_numpy_has_not_are_refused(tmp_path):
     header = json.dumps({"w": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}).encode()
     path = tmp_path / "w.safetensors"

@@ -7,7 +7,7 @@ OpenVINO, TensorRT, browsers), none of which needs Python, let alone minisegnet.
 >>> model = models.build("unet", classes=2, width=2, depth=1)
 >>> network = rebuild(model.eval(), (1, 3, 64, 64))
 >>> [node.operator for node in network.graph.nodes][:3], network.sizes
-(['Shape', 'Slice', 'Mul'], 'height and width: multiples of 2, at least 2')
+(['Shape', 'Slice', 'Sub'], 'height and width: multiples of 2, at least 2')
 """
 
 from minisegnet.export.model_file import OPSET, to_onnx

@@ -151,6 +151,8 @@ class Graph:
         needed, kept = {result}, []
         for node in reversed(self.nodes):
             if needed.intersection(node.results):
+                while node.results[-1] not in needed:  # indices that nobody reads, say
+                    node = node._replace(results=node.results[:-1])
                 kept.append(node)
                 needed.update(node.inputs)
         self.nodes = kept[::-1]

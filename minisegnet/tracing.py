@@ -53,6 +53,8 @@ class Recorder(ModuleType):
         self.calls: list[Call] = []
 
     def __getattr__(self, op: str) -> Callable[..., Any]:
+        if op.startswith("__"):  # what Python asks of any module
+            raise AttributeError(op)
         named = getattr(self.kernels[-1], op)  # an op that no kernel knows: AttributeError, as for any module
         run = next(getattr(module, op) for module in self.kernels if hasattr(module, op))
 

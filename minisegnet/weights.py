@@ -98,7 +98,12 @@ def read(path: str | Path) -> Weights:
             f"{next(iter(unknown.values()))}); expected floats of 16, 32 or 64 bits. Convert it in PyTorch by .float()"
         )
     floats = {name: told for name, told in found if told["dtype"] in KINDS}
-    arrays = {name: _array(told) for name, told in floats.items()}
+    if not floats:
+        raise ValueError(f"{path} holds no weights; expected a state_dict")
+    try:
+        arrays = {name: _array(told) for name, told in floats.items()}
+    except (ValueError, OverflowError) as error:  # a shape that NumPy can't have, such as (0, 2**62)
+        raise ValueError(f"{path} is damaged: {error}; copy it again") from None
     wrong = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
     if wrong is not None:
         raise ValueError(f"{path}: {wrong} holds NaN or infinity; no model can work with it")
@@ -301,12 +306,12 @@ def _told_left_over(old: str, new: str, own: Mapping[str, tuple[int, ...]], miss
 def _hint(
     own: Mapping[str, tuple[int, ...]], arrays: Mapping[str, Array], partial: bool, any_fits: bool
 ) -> str:
+    if not any_fits:
+        return "no name fits: rewrite their beginnings by --rename OLD=NEW, or choose another --model"
     statistics = [any(name.endswith("running_mean") for name in names) for names in (own, arrays)]
     if statistics == [True, False]:
         return "the file has no batch normalisation: --option norm=none?"
     if statistics == [False, True]:
         return "the file has batch normalisation: --option norm=batch?"
-    if not any_fits:
-        return "no name fits: rewrite their beginnings by --rename OLD=NEW, or choose another --model"
     more = "" if partial else ", or take what fits by --partial"
     return f"choose --width, --depth and --option as the network was built, rewrite names by --rename OLD=NEW{more}"

@@ -211,10 +211,10 @@ def class_names(text: str | None, count: int = 0) -> list[str]:
     """Read class names: separated by commas, one a line of a file, or a number of classes without names.
 
     >>> class_names("sky,sea", 2), class_names("2"), class_names(None, 2)
-    (['sky', 'sea'], ['class 0', 'class 1'], ['class 0', 'class 1'])
+    (['sky', 'sea'], ['0', '1'], ['0', '1'])
     """
     if text is None or text.isdecimal():
-        names = [f"class {k}" for k in range(count if text is None else int(text))]
+        names = list(map(str, range(count if text is None else int(text))))  # as of folders that name none
     elif Path(text).is_file():
         from minisegnet.data.classes import read_class_names
 

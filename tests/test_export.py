@@ -112,6 +112,22 @@ def test_every_model_gives_the_same_numbers_in_onnx_runtime(case, tmp_path):
 
 
 @runs_onnx
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.names())
+def test_onnxs_own_reference_agrees(name, tmp_path):
+    """The package onnx has plain Python for every operator: what the standard means, apart from any one program."""
+    from onnx.reference import ReferenceEvaluator
+
+    model = randomised(models.build(name, classes=3, width=2))
+    path = tmp_path / "model.onnx"
+    export.to_onnx(model, path, input_shape=(1, 3, 32, 48))
+    x = random_pictures(1, 3, 32, 48)
+    [scores] = ReferenceEvaluator(str(path)).run(None, {"image": x})
+    expected = model(x).data
+    assert np.abs(scores - expected).max() < 1e-4 and np.ptp(expected) > 0.05
+
+
+@runs_onnx
 def test_one_size_only(tmp_path):
     import onnx
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minisegnet import ops
+from minisegnet import exchange, ops
 from minisegnet.arrays import Array
 from minisegnet.ops.dispatch import is_cupy
 
@@ -80,6 +80,20 @@ class Tensor:
     def detach(self) -> "Tensor":
         """Return a tensor with the same array and no past: gradients stop here."""
         return Tensor(self.data)
+
+    @classmethod
+    def from_dlpack(cls, source: Any) -> "Tensor":
+        """Wrap an array of another library, such as a PyTorch tensor, without copying it."""
+        return Tensor(exchange.received(source))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return exchange.as_numpy(self.data, self.requires_grad, dtype, copy)
+
+    def __dlpack__(self, **request: Any) -> Any:
+        return exchange.capsule(self.data, self.requires_grad, **request)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.data.__dlpack_device__()
 
     def __repr__(self) -> str:
         text = repr(self.data).replace("\n", "\n" + " " * len("Tensor("))

@@ -10,7 +10,7 @@ import pytest
 
 import minisegnet
 from minisegnet import ops
-from minisegnet.cli import COMMANDS, main
+from minisegnet.cli import COMMANDS, FILES, main
 
 # ---------------------------------------------------------------------------------------------------------
 # Help and errors
@@ -31,7 +31,7 @@ def test_every_command_explains_itself(command, capsys):
         main([command, "--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    module = importlib.import_module(f"minisegnet.cli.{command.replace('-', '_')}")
+    module = importlib.import_module(f"minisegnet.cli.{FILES.get(command, command).replace('-', '_')}")
     assert module.__doc__.splitlines()[0] in text
     assert f"minisegnet {command}" in text.split("examples:")[1]
 

@@ -20,11 +20,15 @@ COMMANDS = {
     "train": "train a model on a synthetic set or on a folder of pictures and masks",
     "predict": "label pictures with a trained model",
     "evaluate": "measure a trained model on labelled pictures",
+    "export": "write a trained model as an ONNX file, for other programs",
+    "import": "make a run of weights that were trained in PyTorch",
     "sample-data": "write synthetic pictures and masks as a folder, to try the other commands on",
     "models": "list the models: parameters, receptive field, size of the result",
     "compare": "run every op on one picture on each backend, compare them and draw the result",
     "doctor": "say what is installed, which backends can run and what to do about the others",
 }
+# "import" can't be the name of a file that Python imports.
+FILES = {"import": "import_weights"}
 
 EXAMPLES = """\
 examples:
@@ -94,7 +98,7 @@ def _add_command(
         name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     if load:
-        module = importlib.import_module(f"minisegnet.cli.{name.replace('-', '_')}")
+        module = importlib.import_module(f"minisegnet.cli.{FILES.get(name, name).replace('-', '_')}")
         parser.description = module.__doc__
         parser.epilog = module.EXAMPLES
         module.add_arguments(parser)

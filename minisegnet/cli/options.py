@@ -216,10 +216,10 @@ def duration(text: str) -> float:
 
 
 def key_value(text: str) -> tuple[str, Any]:
-    """Read ``key=value``; the value becomes a number, true, false or none where it looks like one.
+    """Read ``key=value``; the value becomes a number, true, false, none or whole numbers where it looks like that.
 
-    >>> key_value("dropout=0.5"), key_value("padding=valid"), key_value("norm=none")
-    (('dropout', 0.5), ('padding', 'valid'), ('norm', None))
+    >>> key_value("dropout=0.5"), key_value("padding=valid"), key_value("norm=none"), key_value("convolutions=2,1")
+    (('dropout', 0.5), ('padding', 'valid'), ('norm', None), ('convolutions', (2, 1)))
     """
     key, equals, value = text.partition("=")
     if not (key and equals and value):
@@ -228,6 +228,8 @@ def key_value(text: str) -> tuple[str, Any]:
         )
     if value.lower() in ("true", "false", "none"):
         return key, {"true": True, "false": False, "none": None}[value.lower()]
+    if re.fullmatch(r"\d{1,9}(,\d{1,9})+", value):
+        return key, tuple(map(int, value.split(",")))
     for kind in (int, float):
         with contextlib.suppress(ValueError):
             return key, kind(value)

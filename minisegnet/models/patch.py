@@ -12,6 +12,7 @@ from minisegnet.autograd import Tensor, record
 from minisegnet.models.checks import check_pictures
 from minisegnet.models.geometry import layers_of
 from minisegnet.sizes import IntOrPair, Layer, Pair, as_int, as_pair, chain_size, conv2d_size
+from minisegnet.tracing import traced
 
 STRIDE = 4  # two poolings of stride 2: how far the twin's outputs lie apart in the picture
 
@@ -80,7 +81,7 @@ class PatchClassifier(nn.Module):
         patches = cut_windows(x, self.patch, STRIDE)  # (N OH OW, C, patch, patch)
         y = flatten(self.features(patches))  # (N OH OW, top side side)
         y = self.fc2(self.relu1(self.fc1(y)))  # (N OH OW, classes)
-        return _as_maps(y, N, (OH, OW))  # (N, classes, OH, OW)
+        return windows_to_maps(y, N, (OH, OW))  # (N, classes, OH, OW)
 
     def output_size(self, size: IntOrPair) -> Pair:
         """How many patches fit below each other and side by side, 4 pixels apart."""
@@ -268,6 +269,7 @@ def _feature_cost(features: Iterable[nn.Module], size: Pair) -> int:
     return cost
 
 
+@traced
 def cut_windows(x: Tensor, size: int, stride: int) -> Tensor:
     """Cut out all windows of a picture, row by row: (N, C, H, W) to (N OH OW, C, size, size).
 
@@ -298,6 +300,7 @@ def cut_windows(x: Tensor, size: int, stride: int) -> Tensor:
     return record(windows.reshape(N * OH * OW, C, size, size), [x], backward)
 
 
+@traced
 def flatten(x: Tensor) -> Tensor:
     """(N, C, H, W) to (N, C H W). Backward: the old shape again.
 
@@ -308,7 +311,8 @@ def flatten(x: Tensor) -> Tensor:
     return record(x.data.reshape(shape[0], math.prod(shape[1:])), [x], lambda dy: dy.reshape(shape))
 
 
-def _as_maps(y: Tensor, N: int, size: Pair) -> Tensor:
+@traced
+def windows_to_maps(y: Tensor, N: int, size: Pair) -> Tensor:
     """(N OH OW, K) to (N, K, OH, OW). Backward: the way back."""
     OH, OW = size
     K = y.shape[1]

@@ -4,6 +4,7 @@ from minisegnet import functional, nn
 from minisegnet.autograd import Tensor
 from minisegnet.models.checks import check_pictures
 from minisegnet.sizes import IntOrPair, Layer, Pair, as_int, as_pair, chain_size
+from minisegnet.tracing import traced
 
 
 class UNet(nn.Module):
@@ -287,6 +288,11 @@ def crop_mirrored(y: Tensor, size: Pair) -> Tensor:
     for axis in (2, 3):
         if (y.shape[axis] - size[axis - 2]) % 2:
             # Put back the row that was taken away, so that the picture is in the middle. Its values don't matter.
-            last = y.data[:, :, -1:] if axis == 2 else y.data[:, :, :, -1:]
-            y = functional.concat([y, last], axis=axis)
+            y = functional.concat([y, last_line(y, axis)], axis=axis)
     return y if y.shape[2:] == size else functional.crop2d(y, size)
+
+
+@traced
+def last_line(y: Tensor, axis: int) -> Tensor:
+    """Copy the last row (axis 2) or column (axis 3), as numbers without a gradient."""
+    return Tensor((y.data[:, :, -1:] if axis == 2 else y.data[:, :, :, -1:]).copy())

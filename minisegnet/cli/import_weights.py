@@ -216,9 +216,9 @@ def class_names(text: str | None, count: int = 0) -> list[str]:
     if text is None or text.isdecimal():
         names = list(map(str, range(count if text is None else int(text))))  # as of folders that name none
     elif Path(text).is_file():
-        from minisegnet.data.classes import read_class_names
+        from minisegnet.data.descriptions import read_classes, read_text
 
-        names = list(read_class_names(Path(text))[0] or ())
+        names = list(read_classes(Path(text), read_text(Path(text))).class_names or ())
     else:
         names = [name.strip() for name in text.split(",")]
     if count and len(names) != count:

@@ -177,9 +177,11 @@ def label_all(
     failed = 0
     for name, picture in todo:
         try:
-            labels, shares = label(predictor, picture, folder / name, wanted)
+            told = label(predictor, picture, folder / name, wanted)
             if gathered:
-                gathered.add(picture.absolute().relative_to(base).as_posix(), labels)
+                gathered.add(picture.absolute().relative_to(base).as_posix(), told.labels)
+            shares = told.shares
+            del told  # or it would be there still while the next picture is unpacked
         except (ValueError, OSError, MemoryError) as error:
             failed += 1
             for result in results(name):
@@ -202,8 +204,15 @@ def _told(error: Exception) -> str:
 # One picture
 
 
-def label(predictor: "Predictor", picture: Path, target: Path, wanted: Wanted) -> "tuple[Array, str]":
-    """Write one picture's results; return its labels, and say which classes it has, the largest first."""
+class Labelled(NamedTuple):
+    """What one picture came to."""
+
+    labels: "Array"
+    shares: str  # which classes it has, the largest first
+
+
+def label(predictor: "Predictor", picture: Path, target: Path, wanted: Wanted) -> Labelled:
+    """Write one picture's results."""
     from minisegnet.data.reading import read_header, read_image, write_mask
 
     header = read_header(picture, max_pixels=wanted.max_pixels)
@@ -218,10 +227,8 @@ def label(predictor: "Predictor", picture: Path, target: Path, wanted: Wanted) -
         write_overlay(predictor, image, labels, target.with_name(f"{target.name}{OVERLAY}.png"))
     del image  # before the mask is packed
     write_mask(target.with_name(f"{target.name}.png"), labels, predictor.palette)
-    shares = zip((counts / counts.sum()).tolist(), predictor.class_names, strict=True)
-    return labels, ", ".join(
-        f"{name} {100 * share:.1f} %" for share, name in sorted(shares, reverse=True) if share > 0
-    )
+    shares = sorted(zip((counts / counts.sum()).tolist(), predictor.class_names, strict=True), reverse=True)
+    return Labelled(labels, ", ".join(f"{name} {100 * share:.1f} %" for share, name in shares if share > 0))
 
 
 def _is_large(H: int, W: int) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from minisegnet.arrays import Array
 from minisegnet.data import rle
-from minisegnet.data.outlines import outlines
+from minisegnet.data.outlines import one_by_one
 from minisegnet.ops import checks
 
 FORMS = ("polygons", "rle")
@@ -61,17 +61,14 @@ class CocoOutlines:
         """Add a picture's label map, (H, W) integers; labels without a name are left out."""
         H, W = labels.shape
         number = len(self.images) + 1
-        described = [
-            {"image_id": number, "category_id": c, **region}
-            for c in self.names
-            if (mask := labels == c).any()
-            for region in (_regions(mask) if self.form == "polygons" else _run_lengths(mask))
-        ]
+        lines: list[str] = []
+        for c in self.names:
+            mask = labels == c
+            for region in (_regions if self.form == "polygons" else _run_lengths)(mask):
+                facts = {"id": len(self.annotations) + len(lines) + 1, "image_id": number, "category_id": c}
+                lines.append(json.dumps({**facts, **region, "iscrowd": 0}, separators=(",", ":")))
+        self.annotations += lines
         self.images.append({"id": number, "file_name": file_name, "width": W, "height": H})
-        self.annotations += [
-            json.dumps({"id": k, **facts, "iscrowd": 0}, separators=(",", ":"))
-            for k, facts in enumerate(described, len(self.annotations) + 1)
-        ]
 
     def json(self) -> str:
         """Return the file's text, one entry a line; letters beyond ASCII are escaped, so that any name can be in it."""
@@ -85,22 +82,18 @@ class CocoOutlines:
         return "{" + ",\n".join(parts) + "}\n"
 
 
-def _regions(mask: Array) -> list[dict[str, Any]]:
+def _regions(mask: Array) -> Iterator[dict[str, Any]]:
     """Describe each region that is connected through the sides of pixels."""
-    found = []
-    for outline in outlines(mask):
+    for outline in one_by_one(mask):
         rings = [outline.outer, *outline.holes]
         (left, top), (right, bottom) = outline.outer.min(axis=0).tolist(), outline.outer.max(axis=0).tolist()
-        found.append(
-            {
-                "segmentation": [ring.ravel().tolist() for ring in rings],
-                "area": sum(
-                    _area(ring) for ring in rings
-                ),  # that of a hole, which runs the other way, is negative
-                "bbox": [left, top, right - left, bottom - top],
-            }
-        )
-    return found
+        yield {
+            "segmentation": [ring.ravel().tolist() for ring in rings],
+            "area": sum(
+                _area(ring) for ring in rings
+            ),  # that of a hole, which runs the other way, is negative
+            "bbox": [left, top, right - left, bottom - top],
+        }
 
 
 def _area(ring: Array) -> int:
@@ -109,14 +102,13 @@ def _area(ring: Array) -> int:
     return int((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) // 2
 
 
-def _run_lengths(mask: Array) -> list[dict[str, Any]]:
-    """Describe all of a mask in one."""
+def _run_lengths(mask: Array) -> Iterator[dict[str, Any]]:
+    """Describe all of a mask in one; nothing where it is empty."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    top, left = int(rows[0]), int(columns[0])
-    return [
-        {
+    if len(rows):
+        top, left = int(rows[0]), int(columns[0])
+        yield {
             "segmentation": rle.encode(mask),
             "area": int(np.count_nonzero(mask)),
             "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
         }
-    ]

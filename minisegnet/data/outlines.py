@@ -14,6 +14,7 @@ go on. They are taken as apart: regions are connected through the sides of pixel
 the mask must be connected through points as well (8-connected). So outlines may touch at a point, but they never cross.
 """
 
+from array import array
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -67,21 +68,32 @@ def outlines(mask: Array) -> list[Outline]:
     >>> [len(region.outer) for region in outlines(np.eye(2))]  # they touch at a point: two regions
     [4, 4]
     """
+    return list(one_by_one(mask))
+
+
+def one_by_one(mask: Array) -> Iterator[Outline]:
+    """Yield the same outlines one at a time, for masks that have millions; about 40 bytes a corner are needed."""
     a = _as_bool(mask)
     corners = _corners(a)
-    rings, ring_of = _walk(corners)
-    if not rings:
-        return []
-    heads = np.array([ring[0] for ring in rings])  # the first corner of each ring
+    rings = _walk(corners)
+    heads = rings.order[rings.starts[:-1]]
     is_hole = (corners.pattern[heads] & BELOW_RIGHT) == 0  # below its top edge there is nothing
-    owner = _owners(a, corners, ring_of, heads, is_hole)
-    found: dict[int, list[Array]] = {}
-    for number, ring in enumerate(rings):
-        points = np.stack([corners.x[ring], corners.y[ring]], axis=1)  # (P, 2)
+    owner = _owners(a, corners, rings.of_corner, heads, is_hole)
+    by_owner = np.argsort(owner, kind="stable")  # an outer ring, then its holes, then the next
+    outer: Array | None = None
+    holes: list[Array] = []
+    for number in by_owner:
+        ring = rings.order[rings.starts[number] : rings.starts[number + 1]]
+        points = np.stack([corners.x[ring], corners.y[ring]], axis=1).astype(np.int64)  # (P, 2)
         if is_hole[number]:
             points[1:] = points[:0:-1].copy()  # the other way round
-        found.setdefault(int(owner[number]), []).append(points)
-    return [Outline(borders[0], tuple(borders[1:])) for borders in found.values()]
+            holes.append(points)
+            continue
+        if outer is not None:
+            yield Outline(outer, tuple(holes))
+        outer, holes = points, []
+    if outer is not None:
+        yield Outline(outer, tuple(holes))
 
 
 def _as_bool(mask: Array) -> Array:
@@ -115,14 +127,14 @@ def _corners(mask: Array) -> _Corners:
     strips = list(_turning_points(mask))
     places = np.concatenate([places for places, _ in strips])
     pattern = np.concatenate([pattern for _, pattern in strips])
-    y, x = np.divmod(places, W + 1)
+    y, x = np.divmod(places, places.dtype.type(W + 1))
 
     second = np.zeros(len(places), bool)
     second[1:] = places[1:] == places[:-1]
     # At \ the corner of the pixel above left joins the edges to the left and above; at / they are left and below.
     below = np.where(pattern == FALLING, second, (pattern == RISING) & ~second)
-    order = np.argsort((x * (H + 1) + y) * 2 + below, kind="stable")  # column by column
-    in_column = np.empty_like(order)
+    order = np.argsort((x * x.dtype.type(H + 1) + y) * 2 + below, kind="stable")  # column by column
+    in_column = np.empty_like(places)
     in_column[order[0::2]], in_column[order[1::2]] = order[1::2], order[0::2]
     return _Corners(x, y, pattern, in_column)
 
@@ -133,6 +145,7 @@ def _turning_points(mask: Array) -> Iterator[tuple[Array, Array]]:
     how_many = np.zeros(16, np.uint8)
     how_many[list(ONE_CORNER)], how_many[[RISING, FALLING]] = 1, 2
     rows = max(STRIP_PIXELS // W, 1)
+    kind = np.int32 if 2 * (H + 1) * (W + 1) < 2**31 else np.int64  # half the memory is enough nearly always
     for top in range(0, H + 1, rows):  # of points, of which there is one row more than of pixels
         bottom = min(top + rows, H + 1)
         pixels = np.zeros((bottom - top + 1, W + 2), np.uint8)  # the row above as well, and a frame
@@ -143,25 +156,36 @@ def _turning_points(mask: Array) -> Iterator[tuple[Array, Array]]:
         times = how_many[pattern].ravel()
         places = np.flatnonzero(times)
         places = np.repeat(places, times[places])
-        yield places + top * (W + 1), pattern.ravel()[places]
+        yield (places + top * (W + 1)).astype(kind), pattern.ravel()[places]
 
 
-def _walk(corners: _Corners) -> tuple[list[list[int]], Array]:
-    """Go from partner to partner; return the corners of each ring in order, and the ring of each corner."""
-    in_column = corners.in_column.tolist()
-    ring_of = [-1] * len(in_column)
-    rings: list[list[int]] = []
-    for start in range(0, len(in_column), 2):  # its topmost leftmost corner is the left one of a pair
-        if ring_of[start] >= 0:
+class _Rings(NamedTuple):
+    """Corners in the order in which they are walked over, one ring after the other."""
+
+    order: Array  # numbers of corners
+    starts: Array  # where in ``order`` each ring starts, and the end
+    of_corner: Array  # number of the ring of each corner
+
+
+def _walk(corners: _Corners) -> _Rings:
+    """Go from partner to partner."""
+    count = len(corners.in_column)
+    of_corner, order = np.full(count, -1, corners.in_column.dtype), np.empty_like(corners.in_column)
+    starts = array("q", [0])
+    # Lists of Python integers would be a little faster, and ten times as large.
+    partner, ring, walked = corners.in_column.data, of_corner.data, order.data
+    done = 0
+    for start in range(0, count, 2):  # a ring's topmost leftmost corner is the left one of a pair
+        if ring[start] >= 0:
             continue
-        number, k = len(rings), start
-        ring: list[int] = []
-        while ring_of[k] < 0:
-            ring_of[k] = ring_of[k ^ 1] = number
-            ring += (k, k ^ 1)
-            k = in_column[k ^ 1]
-        rings.append(ring)
-    return rings, np.array(ring_of, np.int64)
+        number, k = len(starts) - 1, start
+        while ring[k] < 0:
+            ring[k] = ring[k ^ 1] = number
+            walked[done], walked[done + 1] = k, k ^ 1
+            done += 2
+            k = partner[k ^ 1]
+        starts.append(done)
+    return _Rings(order, np.array(starts, np.int64), of_corner)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -179,14 +203,14 @@ def _owners(mask: Array, corners: _Corners, ring_of: Array, heads: Array, is_hol
     holes = np.flatnonzero(is_hole)
     if not len(holes):
         return owner
-    x, y = corners.x[heads[holes]], corners.y[heads[holes]]
+    x, y = (a[heads[holes]].astype(np.int64) for a in (corners.x, corners.y))
     starts = _run_starts(mask)
     above = starts[np.searchsorted(starts, (y - 1) * W + x, side="right") - 1]
     row, column = np.divmod(above, W)
 
     # The vertical edges: from each upper corner to its partner below. In one column they don't overlap.
     upper = np.flatnonzero(corners.y < corners.y[corners.in_column])
-    key = corners.x[upper] * (H + 1) + corners.y[upper]
+    key = corners.x[upper].astype(np.int64) * (H + 1) + corners.y[upper]
     order = np.argsort(key, kind="stable")
     edge = np.searchsorted(key[order], column * (H + 1) + row, side="right") - 1
     left_of = ring_of[upper[order[edge]]]

@@ -11,10 +11,11 @@ from hypothesis import given
 from PIL import Image
 
 from minisegnet.arrays import Array
-from minisegnet.data import folder as module
-from minisegnet.data.classes import read_class_names
-from minisegnet.data.folder import Folder
-from minisegnet.data.pairs import divide, split_names_of_folder
+
+from minisegnet.data.descriptions import describe
+from minisegnet.data.folder import Folder, split_names_of_folder
+from minisegnet.data.pairs import divide
+from minisegnet.data.layouts import pictures as module
 from minisegnet.data.palettes import default_palette, voc_palette
 from minisegnet.data.reading import write_image, write_mask
 
@@ -97,9 +98,9 @@ def test_other_layouts_are_explained(tmp_path: Path) -> None:
     refused(tmp_path, "has no folder images/; found nothing; expected images/ and masks/")
     make(tmp_path, {"a": [0, 1]})
     (tmp_path / "masks").rename(tmp_path / "labels")
-    refused(
-        tmp_path, "has no folder masks/; found images/, labels/;", "Is it labels/? Then rename it to masks/."
-    )
+    assert len(Folder(tmp_path, split="all")) == 1  # by another name
+    (tmp_path / "labels").rename(tmp_path / "truth")
+    refused(tmp_path, "has no folder masks/; found images/, truth/;", "Every layout that is known")
     empty = tmp_path / "empty"
     make(empty, {})
     refused(empty, "images has no pictures; expected files that end in .png")
@@ -269,7 +270,8 @@ def test_files_of_names_that_are_refused(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_bytes("Gebäude\nStraße".encode("latin-1"))
     refused(tmp_path, "classes.txt is no UTF-8 text")
     (tmp_path / "classes.txt").write_text("one\ntwo", encoding="utf-8-sig")  # as Windows does
-    assert read_class_names(tmp_path / "classes.txt") == (("one", "two"), None)
+    told = describe(tmp_path)
+    assert told is not None and told.class_names == ("one", "two") and told.values is None
     refused(
         tmp_path,
         "3 class names and 2 label values",

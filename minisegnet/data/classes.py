@@ -1,19 +1,20 @@
 """What the values in a folder's label maps mean: their names, and which label each becomes."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from minisegnet.arrays import Array
+from minisegnet.data.descriptions import IGNORED
+from minisegnet.data.layouts.layout import Layout
 from minisegnet.data.pairs import some
+from minisegnet.data.palettes import Palette
 from minisegnet.sizes import as_int
 
-IGNORED = 255  # what most data sets write where nobody knows the class
 VALUES = 65536  # a mask's values are below this
-VALUE_AND_NAME = re.compile(r"(\d+)\s*=\s*(\S.*)")
 
 
 class Classes(NamedTuple):
@@ -21,46 +22,94 @@ class Classes(NamedTuple):
 
     names: tuple[str, ...]
     values: tuple[int, ...]  # what stands for each in the files
-    ignores: bool  # whether 255 stands for pixels that don't count
+    merged: dict[int, int]  # further values, and their labels
+    ignored: tuple[int, ...]  # values, of those that occur, which stand for pixels that don't count
+    palette: Palette | None = None  # a colour for each, if somebody says so
+    notes: tuple[str, ...] = ()  # what a user should be told
 
     def table(self) -> Array:
-        """Return the label of each value, (65536,) int32; -1 where a value is no class."""
+        """Return the label of each value, (65536,) int32; -1 where a value is no class, 255 where it doesn't count."""
         labels = np.full(VALUES, -1, np.int32)
         labels[list(self.values)] = np.arange(len(self.values))
-        if self.ignores:
-            labels[IGNORED] = IGNORED
+        for value, label in self.merged.items():
+            labels[value] = label
+        labels[list(self.ignored)] = IGNORED
         return labels
 
 
 def find_classes(
-    root: Path,
-    found: Mapping[Path, tuple[int, ...]],
+    layout: Layout,
+    found: Sequence[tuple[str, tuple[int, ...]]],
     class_names: Sequence[str] | None = None,
     label_values: Sequence[int] | None = None,
 ) -> Classes:
-    """Put together what the caller says, what ``root/classes.txt`` says, and which values the masks hold."""
-    names, values = _told(root, class_names, label_values)
-    present = sorted({value for there in found.values() for value in there})
-    if IGNORED in present and len(present) <= 2 and IGNORED not in (values or ()):
+    """Put together what the caller says, what the data set says, and which values its masks hold.
+
+    Parameters
+    ----------
+    layout
+        What the data set says: its ``classes.txt``, its annotations, or the custom of its kind.
+    found
+        Of each mask what to call it in errors, and its values.
+    class_names, label_values
+        What the caller says.
+    """
+    root = layout.root
+    present = sorted({value for _, there in found for value in there})
+    if layout.only_if_fits and not _fits(layout, present):
+        layout = replace(layout, class_names=None, values=None, merged={}, ignored=None, palette=None)
+    names, values = _told(layout, class_names, label_values)
+    palette = layout.palette if values == layout.values and class_names is None else None
+    merged = layout.merged if values == layout.values else {}
+    classes = {*(values or ()), *merged}
+    voids = tuple(
+        v for v in (*(layout.ignored or ()), IGNORED) if v not in classes
+    )
+    if IGNORED in present and len(present) <= 2 and IGNORED not in classes:
         raise ValueError(_refuse_black_and_white(root, present))
-    if values is None:
-        values = _from_zero(root, present) if names is None else tuple(range(len(names)))
+    notes: tuple[str, ...] = ()
+    if values is None and names is None:
+        told = layout.ignored or ()
+        values = tuple(v for v in _from_zero(root, [v for v in present if v not in told]) if v not in told)
+        notes = _without_zero([v for v in present if v not in voids]) if 0 in values else ()
+    elif values is None:
+        values = tuple(range(len(names or ())))
+    classes |= {*values}
+    voids = tuple(v for v in voids if v not in classes)
     names = names or tuple(map(str, values))
-    ignores = IGNORED in present and IGNORED not in values
-    if ignores and len(values) > IGNORED:
+    ignored = tuple(v for v in voids if v in present)
+    if ignored and len(values) > IGNORED:
         raise ValueError(
             f"{root}: 255 marks pixels that don't count, but there are {len(values)} classes, so that one of them has "
             "label 255, too; name 255 as one of the classes, or make them fewer"
         )
-    wrong = {path: [v for v in there if v not in {*values, IGNORED}] for path, there in found.items()}
-    if any(wrong.values()):
-        told = (f"{path.name}: {some(bad)}" for path, bad in wrong.items() if bad)
-        kind = f"0 to {len(values) - 1}" if values == tuple(range(len(values))) else some(values, most=20)
-        raise ValueError(
-            f"{root}: masks hold values that are no class: {some(told, most=3)}. There are {len(values)} classes "
-            f"({some(names)}), with the values {kind}; name the others in classes.txt, or correct the masks"
-        )
-    return Classes(names, values, ignores)
+    wrong = [(name, [v for v in there if v not in classes and v not in ignored]) for name, there in found]
+    if any(bad for _, bad in wrong):
+        raise ValueError(_unknown_values(root, wrong, names, values, present))
+    return Classes(names, values, merged, ignored, palette, notes)
+
+
+def _fits(layout: Layout, present: list[int]) -> bool:
+    """Say whether the masks hold what a custom says, and nothing else."""
+    known = {*(layout.values or ()), *layout.merged, *(layout.ignored or ()), IGNORED}
+    return {*present} <= known and layout.needs <= {*present}
+
+
+def _unknown_values(
+    root: Path,
+    wrong: Sequence[tuple[str, list[int]]],
+    names: tuple[str, ...],
+    values: tuple[int, ...],
+    present: list[int],
+) -> str:
+    told = (f"{name}: {some(bad)}" for name, bad in wrong if bad)
+    kind = f"0 to {len(values) - 1}" if values == tuple(range(len(values))) else some(values, most=20)
+    from_one = present[0] == 1 and values[0] == 0 and max(v for v in present if v != IGNORED) == len(names)
+    hint = f" They seem to be numbered from 1: then write '1 = {names[0]}' and so on there" * from_one
+    return (
+        f"{root}: masks hold values that are no class: {some(told, most=3)}. There are {len(values)} classes "
+        f"({some(names)}), with the values {kind}; name the others in classes.txt, or correct the masks.{hint}"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -68,14 +117,15 @@ def find_classes(
 
 
 def _told(
-    root: Path, class_names: Sequence[str] | None, label_values: Sequence[int] | None
+    layout: Layout, class_names: Sequence[str] | None, label_values: Sequence[int] | None
 ) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None]:
     """Return names and values as far as anybody says them."""
-    names, values = read_class_names(root / "classes.txt")
+    root, names, values = layout.root, layout.class_names, layout.values
     if class_names is not None:
         if isinstance(class_names, str):
             raise TypeError(f"class_names is {class_names!r}; expected several: ('background', 'cell')")
-        names, values = tuple(map(str, class_names)), None
+        names = tuple(map(str, class_names))
+        values = values if values is not None and len(values) == len(names) and layout.kind != "pairs" else None
     if label_values is not None:
         values = tuple(as_int(value, "label_values", 0) for value in label_values)
     if names is not None and values is not None and len(names) != len(values):
@@ -92,34 +142,6 @@ def _told(
     return names, values
 
 
-def read_class_names(path: Path) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None]:
-    """Read a ``classes.txt``: names, and values if its lines say them; None for what isn't there.
-
-    One name a line, in the order of the labels; or ``value = name`` on every line. Empty lines at the end don't count.
-    """
-    if not path.is_file():
-        return None, None
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text ({error.reason}); save it as UTF-8") from None
-    if not all(lines):
-        raise ValueError(
-            f"{path} has no name in line {lines.index('') + 1}; expected one in each: the first is that of label 0"
-        )
-    pairs = [VALUE_AND_NAME.fullmatch(line) for line in lines]
-    told = [pair for pair in pairs if pair is not None]
-    if not told:
-        return tuple(lines), None
-    if len(told) < len(lines):
-        line = pairs.index(None)
-        raise ValueError(
-            f"{path} says 'value = name' in some lines and not in line {line + 1} ({lines[line]!r}); expected it in "
-            "every line or in none"
-        )
-    return tuple(pair[2] for pair in told), tuple(int(pair[1]) for pair in told)
-
-
 # ---------------------------------------------------------------------------------------------------------
 # What is found
 
@@ -130,10 +152,10 @@ def _from_zero(root: Path, present: list[int]) -> tuple[int, ...]:
     classes = [
         value for value in present if value != IGNORED or IGNORED - 1 in present or present[-1] > IGNORED
     ]
-    count = classes[-1] + 1
+    count = classes[-1] + 1 if classes else 0
     if count < 2:
         raise ValueError(
-            f"{root}: all masks hold the value {classes[0]} and nothing else; expected two classes or more. If others "
+            f"{root}: all masks hold the value {classes[0] if classes else IGNORED} and nothing else; expected two classes or more. If others "
             "exist, name all of them in classes.txt, one a line"
         )
     if 2 * len(classes) < count:
@@ -145,6 +167,16 @@ def _from_zero(root: Path, present: list[int]) -> tuple[int, ...]:
             "their names there, one a line"
         )
     return tuple(range(count))
+
+
+def _without_zero(present: list[int]) -> tuple[str, ...]:
+    """Say aloud that class 0 is empty; the labels stay as they are, so that predictions have the masks' numbers."""
+    if 0 in present:
+        return ()
+    return (
+        f"no mask holds the value 0, so class '0' never occurs (the smallest value is {present[0]}). If the classes are "
+        f"numbered from {present[0]}, write '{present[0]} = name' and so on into classes.txt",
+    )
 
 
 def _refuse_black_and_white(root: Path, present: list[int]) -> str:

@@ -1,35 +1,38 @@
-"""A data set of one's own: a folder of pictures and a folder of label maps.
+"""A data set of one's own: a folder of pictures and what is known of each pixel, in any of the known layouts.
 
-All label maps are read once, one at a time, when the folder is opened: to know the classes, and so that a wrong file
-is found before the training and not in the middle of it.
+All label maps are looked through once, one at a time, when the folder is opened: to know the classes, and so that a
+wrong file is found before the training and not in the middle of it.
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from minisegnet.data.classes import IGNORED, find_classes
-from minisegnet.data.pairs import SPLITS, Files, divide, find_files, some
+from minisegnet.arrays import Array
+from minisegnet.data.classes import Classes, find_classes
+from minisegnet.data.descriptions import IGNORED
+from minisegnet.data.layouts import Entry, Layout, MaskFacts, MaskSource, find_layout
+from minisegnet.data.pairs import SPLITS, divide, some
 from minisegnet.data.palettes import Palette, default_palette
-from minisegnet.data.reading import read_header, read_image, read_mask, read_palette
+from minisegnet.data.reading import read_header, read_image, read_palette
 from minisegnet.data.sample import Dataset, Sample
 from minisegnet.sizes import Pair
 
 
 class Folder(Dataset):
-    """Pictures in ``root/images``, and in ``root/masks`` a label map of the same name (stem) for each.
+    """Pictures and label maps in a folder: ``root/images`` and ``root/masks``, or another layout (docs/layouts.md).
 
-    Where ``root/train/images`` exists, the folders ``train``, ``val`` and ``test`` in root are the splits. Otherwise
-    some pictures are held out for validation: which ones is a pure function of the pictures' names and the seed.
+    Folders or lists of the splits ``train``, ``val`` and ``test`` are used where there are any. Otherwise some pictures
+    are held out for validation: which ones is a pure function of the pictures' order by name and the seed.
 
     A pixel's value in the mask is its label. The classes come from the first of these that is there:
 
     - ``class_names`` and ``label_values``;
-    - ``root/classes.txt``: one name a line, the first is that of label 0. Or ``value = name`` on every line, where
-      masks hold values other than 0, 1, 2 …: they become the labels 0, 1, 2 … in the order of the lines;
+    - ``root/dataset.toml``, or ``root/classes.txt``: one name a line, the first is that of label 0. Or ``value = name``
+      on every line, where masks hold values other than 0, 1, 2 …: they become the labels 0, 1, 2 … in the order of the
+      lines. Or ``#rrggbb = name``, where masks are painted;
+    - what the layout says: the categories of COCO, the names of VOC;
     - the values found in all masks: from 0 to the largest, named "0", "1", …; if most of those never occur, it raises.
 
     255 means a pixel that doesn't count, unless it is one of the classes. Masks that hold 0 and 255 only are refused
@@ -76,62 +79,75 @@ class Folder(Dataset):
     ) -> None:
         self.root, self.split = Path(root), split
         self.name = self.root.resolve().name
-        splits = find_files(self.root)
-        everything = [files for part in splits.values() for files in part]
-        self._files = _choose(self.root, splits, split, seed, holdout)
-        self.channels = _same_channels(everything)
-        facts = {files.mask: scan_mask(files.mask) for files in everything}
+        layout = find_layout(self.root)
+        everything = layout.entries()
+        self._entries = _choose(layout, split, seed, holdout)
+        self.channels = _same_channels(everything, layout.grey_as_colour)
+        facts = {entry.mask: entry.mask.facts() for entry in everything}
         _same_sizes(everything, facts)
-        self._sizes = {facts[files.mask].size for files in self._files}
-        found = {mask: fact.values for mask, fact in facts.items()}
-        classes = find_classes(self.root, found, class_names, label_values)
-        self.class_names, self.ignore_index = classes.names, IGNORED if classes.ignores else None
-        self.palette = _palette(everything[0].mask, classes.values)
+        self._sizes = {facts[entry.mask].size for entry in self._entries}
+        classes = find_classes(layout, _values(everything, facts), class_names, label_values)
+        self.class_names, self.ignore_index = classes.names, IGNORED if classes.ignored else None
+        self.palette = classes.palette or _palette(everything[0].mask.path, classes)
+        self.notes = layout.notes + classes.notes
         self._table = classes.table()
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._entries)
 
     def __getitem__(self, i: int) -> Sample:
-        files = self._files[i]
-        image, values = read_image(files.image), read_mask(files.mask)
+        entry = self._entries[i]
+        image, values = self._picture(entry), entry.mask.read()
         if image.shape[:2] != values.shape or image.shape[2] != self.channels:
             raise ValueError(
-                f"{files.image} has shape {image.shape} and {files.mask} {values.shape}; expected (H, W, "
+                f"{entry.image} has shape {image.shape} and {entry.mask.path} {values.shape}; expected (H, W, "
                 f"{self.channels}) and (H, W). Has one of them changed since the folder was opened?"
             )
         labels = self._table[values]  # (H, W)
         if labels.min() < 0:
             raise ValueError(
-                f"{files.mask} holds the value {values[labels < 0][0]}, which is no class. Has it changed since the "
+                f"{entry.mask.path} holds the value {values[labels < 0][0]}, which is no class. Has it changed since the "
                 "folder was opened?"
             )
         return Sample(
-            image, labels.astype(np.uint8 if len(self.class_names) <= 256 else np.uint16), None, files.name
+            image, labels.astype(np.uint8 if len(self.class_names) <= 256 else np.uint16), None, entry.name
         )
+
+    def _picture(self, entry: Entry) -> Array:
+        image = read_image(entry.image)
+        if image.shape[2] == 1 and self.channels == 3:
+            image = np.repeat(image, 3, axis=2)  # (H, W, 3): grey as colour
+        return image
 
     def sizes(self) -> set[Pair]:
         """Return the sizes (H, W) of the pictures, each once."""
         return set(self._sizes)
 
 
-def _choose(root: Path, splits: dict[str, list[Files]], split: str, seed: int, holdout: float) -> list[Files]:
-    """Return the pairs of one split."""
+def split_names_of_folder(root: str | Path) -> tuple[str, ...]:
+    """Say which splits a folder has."""
+    return find_layout(root).split_names()
+
+
+def _choose(layout: Layout, split: str, seed: int, holdout: float) -> list[Entry]:
+    """Return the pictures of one split."""
+    root, splits = layout.root, layout.splits
     if split not in (*SPLITS, "all"):
         raise ValueError(f"split is {split!r}; expected one of {', '.join(SPLITS)}, all")
     if split == "all":
-        return [files for part in splits.values() for files in part]
+        return layout.entries()
     if split in splits:
         return splits[split]
     if "" not in splits:
+        there = ", ".join(f"{name}/images" if layout.kind == "pairs" else name for name in splits)
         raise ValueError(
-            f"{root} has no pictures for {split!r}; found {', '.join(f'{name}/images' for name in splits)}; expected "
-            f"{split}/images and {split}/masks"
+            f"{root} has no pictures for {split!r}; found {there}; expected {split}/images and {split}/masks, or one "
+            "of the splits that are there"
         )
     if split == "test":
         raise ValueError(
-            f"{root} has no pictures set aside for 'test': of images/, some are for training and the others for "
-            "validation. Take 'val' or 'all', or move pictures and masks into train/, val/ and test/"
+            f"{root} has no pictures set aside for 'test': some are for training and the others for validation. Take "
+            "'val' or 'all', or move pictures and masks into train/, val/ and test/"
         )
     train, val = divide(splits[""], seed=seed, holdout=holdout)
     return train if split == "train" else val
@@ -141,31 +157,24 @@ def _choose(root: Path, splits: dict[str, list[Files]], split: str, seed: int, h
 # Looking through the files
 
 
-class MaskFacts(NamedTuple):
-    """What a label map holds."""
-
-    size: Pair
-    values: tuple[int, ...]  # each once, in order
-
-
-def scan_mask(path: Path) -> MaskFacts:
-    """Read a label map and return what is in it; a file that hasn't changed is read once only."""
-    stat = path.stat()
-    return _scan(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
-
-
-@lru_cache(maxsize=100_000)  # train and val look at the same files, one after the other
-def _scan(path: Path, identity: tuple[int, int, int]) -> MaskFacts:
-    mask = read_mask(path)
-    seen = np.zeros(65536, bool)
-    seen[mask] = True
-    return MaskFacts((mask.shape[0], mask.shape[1]), tuple(np.flatnonzero(seen).tolist()))
+def _values(
+    everything: list[Entry], facts: Mapping[MaskSource, MaskFacts]
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Return what to call each mask and its values; masks in one annotation file are called by their picture, too."""
+    names = [entry.mask.path.name for entry in everything]
+    shared = len({entry.mask.path for entry in everything}) < len(names)
+    return [
+        (f"{name} ({entry.name})" if shared else name, facts[entry.mask].values)
+        for name, entry in zip(names, everything, strict=True)
+    ]
 
 
-def _same_channels(everything: list[Files]) -> int:
+def _same_channels(everything: list[Entry], grey_as_colour: bool) -> int:
     names: dict[int, list[str]] = {}
-    for files in everything:
-        names.setdefault(read_header(files.image).channels, []).append(files.image.name)
+    for entry in everything:
+        names.setdefault(read_header(entry.image).channels, []).append(entry.image.name)
+    if grey_as_colour and names.keys() == {1, 3}:
+        return 3
     if len(names) > 1:
         told = "; ".join(f"{count} in {some(names[count], most=3)}" for count in sorted(names))
         raise ValueError(
@@ -175,13 +184,13 @@ def _same_channels(everything: list[Files]) -> int:
     return next(iter(names))
 
 
-def _same_sizes(everything: list[Files], facts: dict[Path, MaskFacts]) -> None:
+def _same_sizes(everything: list[Entry], facts: Mapping[MaskSource, MaskFacts]) -> None:
     wrong = []
-    for files in everything:
-        size = facts[files.mask].size
+    for entry in everything:
+        size = facts[entry.mask].size
         # A header may not tell yet that the picture lies on its side, so a difference is looked at again.
-        if read_header(files.image).size != size and (there := read_image(files.image).shape[:2]) != size:
-            wrong.append(f"{files.image.name} {there} and {files.mask.name} {size}")
+        if read_header(entry.image).size != size and (there := read_image(entry.image).shape[:2]) != size:
+            wrong.append(f"{entry.image.name} {there} and {entry.mask.path.name} {size}")
     if wrong:
         raise ValueError(
             f"picture and mask differ in size (H, W): {some(wrong, most=3)}. Expected the same; scale the mask by the "
@@ -189,11 +198,11 @@ def _same_sizes(everything: list[Files], facts: dict[Path, MaskFacts]) -> None:
         )
 
 
-def _palette(mask: Path, values: tuple[int, ...]) -> Palette:
+def _palette(mask: Path, classes: Classes) -> Palette:
     """Take the masks' own colours if every class has one and no two the same."""
-    own = read_palette(mask) or ()
-    if max(values) < len(own):
-        palette = tuple(own[value] for value in values)
+    own = (None if mask.suffix.lower() == ".json" else read_palette(mask)) or ()
+    if max(classes.values) < len(own):
+        palette = tuple(own[value] for value in classes.values)
         if len(set(palette)) == len(palette):
             return palette
-    return default_palette(len(values))
+    return default_palette(len(classes.values))

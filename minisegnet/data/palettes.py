@@ -82,6 +82,24 @@ def _dealt(label: int, channel: int) -> int:
     return sum((label >> (channel + 3 * turn) & 1) << (7 - turn) for turn in range(3))
 
 
+def as_hex(colour: Colour) -> str:
+    """Write a colour as web pages do.
+
+    >>> as_hex((128, 0, 255))
+    '#8000ff'
+    """
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def of_hex(text: str) -> Colour:
+    """Read ``#rrggbb``.
+
+    >>> of_hex("#8000FF")
+    (128, 0, 255)
+    """
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+
+
 @lru_cache(maxsize=1)
 def _far_apart() -> Palette:
     """Okabe's and Ito's colours, and then always the candidate whose nearest neighbour is farthest."""

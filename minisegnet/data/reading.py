@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minisegnet.arrays import Array
-from minisegnet.data.palettes import Colour, Palette
+from minisegnet.data.palettes import Colour, Palette, as_hex
 from minisegnet.files import write_atomically
 from minisegnet.ops import checks
 from minisegnet.sizes import Pair
@@ -162,8 +162,7 @@ def read_mask(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Array:
     if path.suffix.lower() == ".npy":
         return _labels_from_array(path, _read_npy(path, max_pixels))
     image, packing = _decode(path, max_pixels)
-    if image.format in ("JPEG", "MPO"):
-        raise ValueError(f"{path} is a JPEG, which changes labels when it is saved; save masks as PNG")
+    _refuse_jpeg(path, image)
     mode, a = image.mode, np.array(image)
     if mode == "1":
         return a.astype(np.uint8)
@@ -171,10 +170,7 @@ def read_mask(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Array:
         return _labels_from_array(path, a)
     if mode == "F":
         raise ValueError(f"{path} holds floats; expected whole numbers, one label for each pixel")
-    if mode in ("LA", "RGBA") and (a[..., -1] != 255).any():
-        raise ValueError(
-            f"{path} has transparent pixels; expected a label for each pixel, without transparency"
-        )
+    _refuse_transparency(path, mode, a)
     if mode in ("P", "PA", "L", "LA"):
         labels = a if a.ndim == 2 else a[..., 0]  # (H, W)
         return np.ascontiguousarray(labels // np.uint8(FEWER_BITS.get(packing, 1)))
@@ -183,6 +179,67 @@ def read_mask(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Array:
             f"{path} has the mode {mode} ({packing}); expected grey or a palette: one label for each pixel"
         )
     return _equal_channels(path, a)
+
+
+class ColourPicture(NamedTuple):
+    """A picture with colours: each pixel's own, or indices into a palette."""
+
+    pixels: Array  # (H, W, 3) uint8; with a palette (H, W) uint8
+    palette: Palette | None
+
+    def used(self) -> list[Colour]:
+        """Return the colours that a palette picture really has."""
+        palette = self.palette or ()
+        indices = np.flatnonzero(np.bincount(self.pixels.ravel(), minlength=256)).tolist()
+        return [palette[k] if k < len(palette) else (0, 0, 0) for k in indices]
+
+    def colours(self) -> Array:
+        """Return each pixel's colour, (H, W, 3) uint8."""
+        if self.palette is None:
+            return self.pixels
+        table = np.zeros((256, 3), np.uint8)
+        table[: len(self.palette)] = self.palette
+        return table[self.pixels]
+
+
+def read_colours(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> ColourPicture | None:
+    """Read a label map whose colours are meant; None where it has none: grey, or an array.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`read_mask`: damaged, a JPEG, transparent pixels.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npy":
+        return None
+    image, packing = _decode(path, max_pixels)
+    _refuse_jpeg(path, image)
+    if image.mode in ("P", "PA"):
+        indices = np.array(image)
+        return ColourPicture(indices if indices.ndim == 2 else indices[..., 0], _palette_of(image))
+    if image.mode not in ("RGB", "RGBA", "RGBX") or ";16" in packing:
+        return None
+    a = np.array(image)
+    _refuse_transparency(path, image.mode, a)
+    return ColourPicture(a[..., :3], None)
+
+
+def _refuse_jpeg(path: Path, image: "Image.Image") -> None:
+    if image.format in ("JPEG", "MPO"):
+        raise ValueError(f"{path} is a JPEG, which changes labels when it is saved; save masks as PNG")
+
+
+def _refuse_transparency(path: Path, mode: str, a: Array) -> None:
+    if mode in ("LA", "RGBA") and (a[..., -1] != 255).any():
+        raise ValueError(
+            f"{path} has transparent pixels; expected a label for each pixel, without transparency"
+        )
+
+
+def _palette_of(image: "Image.Image") -> Palette:
+    numbers = image.getpalette("RGB") or []
+    return tuple((r, g, b) for r, g, b in zip(*[iter(numbers)] * 3, strict=True))
 
 
 def _labels_from_array(path: Path, a: Array) -> Array:
@@ -206,8 +263,8 @@ def _equal_channels(path: Path, a: Array) -> Array:
     colours = [(int(c >> 16), int(c >> 8 & 255), int(c & 255)) for c in packed[:4]]
     raise ValueError(
         f"{path} is a colour picture with {len(packed)} colours ({', '.join(map(str, colours))}"
-        f"{' ...' if len(packed) > 4 else ''}); expected one label for each pixel: 0, 1, 2 ... Replace each colour by "
-        f"its label, labels[(colours == {colours[-1]}).all(axis=2)] = 1, and save them with "
+        f"{' ...' if len(packed) > 4 else ''}); expected one label for each pixel: 0, 1, 2 ... Name the colours in the "
+        f"data set's classes.txt, one a line ({as_hex(colours[-1])} = name), or replace each by its label, labels[(colours == {colours[-1]}).all(axis=2)] = 1, and save them with "
         "minisegnet.data.reading.write_mask"
     )
 
@@ -225,8 +282,7 @@ def read_palette(path: str | Path) -> Palette | None:
             return None
         _check_size(path, (image.height, image.width), MOST_PIXELS)
         with _one_error(path):
-            numbers = image.getpalette("RGB") or []  # this unpacks the pixels, too
-    palette = tuple((r, g, b) for r, g, b in zip(*[iter(numbers)] * 3, strict=True))
+            palette = _palette_of(image)  # this unpacks the pixels, too
     return None if all(r == g == b for r, g, b in palette) else palette
 
 

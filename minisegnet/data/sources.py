@@ -11,7 +11,8 @@ a folder with
   images/       pictures: photo1.jpg, photo2.jpg ...
   masks/        the label of each pixel, under the same names: photo1.png, photo2.png ...
   classes.txt   if you like: the names of label 0, 1, 2 ..., one a line
-or with such folders in train/ and val/ (and test/)"""
+or with such folders in train/ and val/ (and test/); or PASCAL VOC, CamVid, Oxford-IIIT Pet, COCO or labelme as they
+come (docs/layouts.md)"""
 
 
 def open_dataset(
@@ -87,7 +88,7 @@ def split_names(source: str | Path) -> tuple[str, ...]:
     >>> split_names("shapes")
     ('train', 'val', 'test')
     """
-    from minisegnet.data.pairs import split_names_of_folder
+    from minisegnet.data.folder import split_names_of_folder
     from minisegnet.data.synthetic import KINDS
 
     return ("train", "val", "test") if source in KINDS else split_names_of_folder(source)

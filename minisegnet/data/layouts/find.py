@@ -1,0 +1,67 @@
+"""Recognise the layout of a data set."""
+
+from pathlib import Path
+
+from minisegnet.data.layouts import camvid, coco, labelme, pairs, pet, voc
+from minisegnet.data.layouts.layout import Layout
+from minisegnet.data.pairs import listing
+
+# Each returns None where its signs are missing, and raises where they are there but something is wrong. Signs that
+# leave no doubt come first.
+FINDERS = (voc.find, pet.find, camvid.find, pairs.find, coco.find, labelme.find, pairs.find_side_by_side)
+
+KNOWN = """\
+  images/ and masks/ with files of the same names (photo1.jpg, photo1.png); also within train/, val/ and test/
+  photo1.jpg and photo1_mask.png side by side
+  PASCAL VOC: JPEGImages/, SegmentationClass/, ImageSets/Segmentation/train.txt ...
+  CamVid: train/, trainannot/, val/, valannot/ ...; or images/, labels/ (*_L.png), label_colors.txt
+  Oxford-IIIT Pet: images/, annotations/trimaps/
+  COCO: train/_annotations.coco.json; or annotations/instances_train.json and images/
+  labelme: photo1.jpg and photo1.json"""
+
+
+def find_layout(root: str | Path) -> Layout:
+    """Say how a data set lies on the disk, and what is in it.
+
+    Names of files and lists are read, and annotations that are outlines; no pictures. Where a folder holds nothing but
+    one other folder, as an unpacked archive does, that one is meant.
+
+    Raises
+    ------
+    ValueError
+        It is no layout that is known, or one with something wrong in it: what was found, and what was expected.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from minisegnet.data.reading import write_mask
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for name in ("images", "masks"):
+    ...         Path(root, name).mkdir()
+    ...         write_mask(Path(root, name, "a.png"), np.eye(4, dtype=np.uint8), [(0, 0, 0), (255, 0, 0)])
+    ...     layout = find_layout(root)
+    >>> layout.kind, layout.split_names(), [entry.name for entry in layout.entries()]
+    ('pairs', ('train', 'val'), ['a'])
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise ValueError(f"{root} is no folder; expected one with images/ and masks/ in it")
+    folder = root
+    for _ in range(3):
+        for find in FINDERS:
+            layout = find(folder)
+            if layout is not None:
+                return layout if folder == root else layout.noting(f"the data set was found in {folder}")
+        inside = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
+        if len(inside) != 1 or not inside[0].is_dir():
+            break
+        folder = inside[0]
+    raise ValueError(_unknown(root))
+
+
+def _unknown(root: Path) -> str:
+    missing = "masks" if any((root / name).is_dir() for name in pairs.IMAGES) else "images"
+    return (
+        f"{root} has no folder {missing}/; found {listing(root)}; expected images/ and masks/ with files of the same "
+        f"names, or train/ and val/ with such folders in them. Every layout that is known:\n{KNOWN}"
+    )

@@ -1,10 +1,13 @@
 """A finding: one thing about a data set that somebody should know, as data. Nothing here prints.
 
 A data set that can't be opened raises its findings as one error, ``Refused``; ``check-data`` lists them. So a user is
-told the same words by both.
+told the same words by both. Who looks for what is wrong calls ``refuse``: as a rule that raises, but within
+``collecting`` the finding is kept, and what is left of the data set goes on to the next check.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 SEVERITIES = ("error", "warning", "note")  # the worst first
@@ -50,6 +53,35 @@ class Refused(ValueError):
     def __init__(self, root: object, findings: Sequence[Finding], most: int = 5) -> None:
         self.findings = tuple(findings)
         super().__init__("\n".join(f"{root}: {finding.text(most)}" for finding in findings))
+
+
+_kept: ContextVar[list[Finding] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def collecting() -> Iterator[list[Finding]]:
+    """Collect what would be refused, as far as one can go on without it.
+
+    >>> with collecting() as findings:
+    ...     refuse("cells", [Finding("twice", "error", "two files of one name", "", "Take one away.")])
+    >>> [finding.code for finding in findings]
+    ['twice']
+    """
+    findings: list[Finding] = []
+    token = _kept.set(findings)
+    try:
+        yield findings
+    finally:
+        _kept.reset(token)
+
+
+def refuse(root: object, findings: Sequence[Finding]) -> None:
+    """Raise findings, if there are any; or keep them, where somebody collects."""
+    kept = _kept.get()
+    if kept is not None:
+        kept.extend(findings)
+    elif findings:
+        raise Refused(root, findings)
 
 
 def some(things: Iterable[object], most: int = 5) -> str:

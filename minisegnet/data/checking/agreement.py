@@ -1,6 +1,7 @@
 """Whether pictures and masks fit each other, and the pictures one another: sizes, orientation, channels, numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from minisegnet.data.checking.survey import SeenPair
 from minisegnet.data.finding import Finding
@@ -9,46 +10,58 @@ from minisegnet.sizes import Pair
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 
 
+class Compared(NamedTuple):
+    """The sizes (H, W) of a picture and its mask, upright."""
+
+    image: str
+    there: Pair
+    mask: str
+    size: Pair
+
+
 def check_sizes(pairs: Sequence[SeenPair]) -> list[Finding]:
     """Compare the size of each picture with that of its mask."""
-    turned, other = [], []
-    for pair in pairs:
-        image, mask = pair.image.file, pair.mask.file
-        if image.size is None or mask.size is None or image.size == mask.size:
-            continue
-        told = (image.name, image.size, mask.name, mask.size)
-        (turned if image.size == mask.size[::-1] else other).append(told)
-    return ([sizes_swapped(turned)] if turned else []) + ([sizes_differ(other)] if other else [])
+    files = [(pair.image.file, pair.mask.file) for pair in pairs]
+    return sizes_differ([Compared(a.name, a.size, b.name, b.size) for a, b in files if a.size and b.size])
 
 
-def sizes_differ(wrong: Sequence[tuple[str, Pair, str, Pair]]) -> Finding:
-    """Say which pictures and masks differ: name and size of each."""
-    return Finding(
-        "size-mismatch",
-        "error",
-        "picture and mask differ in size (H, W)",
-        "Each pixel needs one label.",
-        "Expected the same; scale the mask by the nearest pixel, so that no new labels appear.",
-        _sizes(wrong),
-    )
+def sizes_differ(compared: Iterable[Compared]) -> list[Finding]:
+    """Say which pictures and masks differ in size, and which lie across each other."""
+    wrong = [pair for pair in compared if pair.there != pair.size]
+    across = [pair for pair in wrong if pair.there == pair.size[::-1]]
+    return _lying_across(across) + _other_size([pair for pair in wrong if pair not in across])
 
 
-def sizes_swapped(wrong: Sequence[tuple[str, Pair, str, Pair]]) -> Finding:
-    """Say which masks lie on their side."""
-    return Finding(
-        "orientation-mismatch",
-        "error",
-        "picture and mask lie across each other: height and width (H, W) are swapped",
-        "Pictures are turned upright as their EXIF orientation says, and so are masks that have one. These masks were "
-        "probably drawn by a program that doesn't look at it.",
-        "Turn the masks; or take the orientation out of the pictures, where mask and picture fit as they lie in their "
-        "files.",
-        _sizes(wrong),
-    )
+def _other_size(wrong: Sequence[Compared]) -> list[Finding]:
+    return [
+        Finding(
+            "size-mismatch",
+            "error",
+            "picture and mask differ in size (H, W)",
+            "Each pixel needs one label.",
+            "Expected the same; scale the mask by the nearest pixel, so that no new labels appear.",
+            _sizes(wrong),
+        )
+    ] * bool(wrong)
 
 
-def _sizes(wrong: Sequence[tuple[str, Pair, str, Pair]]) -> tuple[str, ...]:
-    return tuple(f"{image} {there} and {mask} {size}" for image, there, mask, size in wrong)
+def _lying_across(wrong: Sequence[Compared]) -> list[Finding]:
+    return [
+        Finding(
+            "orientation-mismatch",
+            "error",
+            "picture and mask lie across each other: height and width (H, W) are swapped",
+            "Pictures are turned upright as their EXIF orientation says, and so are masks that have one. These masks "
+            "were probably drawn by a program that doesn't look at it.",
+            "Turn the masks; or take the orientation out of the pictures, where mask and picture fit as they lie in "
+            "their files.",
+            _sizes(wrong),
+        )
+    ] * bool(wrong)
+
+
+def _sizes(wrong: Sequence[Compared]) -> tuple[str, ...]:
+    return tuple(f"{pair.image} {pair.there} and {pair.mask} {pair.size}" for pair in wrong)
 
 
 def check_orientation(pairs: Sequence[SeenPair]) -> list[Finding]:

@@ -15,7 +15,7 @@ from minisegnet.data.classes import Classes, find_classes
 from minisegnet.data.descriptions import IGNORED
 from minisegnet.data.finding import refuse
 from minisegnet.data.layouts import Entry, Layout, MaskFacts, MaskSource, find_layout
-from minisegnet.data.pairs import SPLITS, divide, some
+from minisegnet.data.pairs import SPLITS, divide
 from minisegnet.data.palettes import Palette, default_palette
 from minisegnet.data.reading import read_header, read_image, read_palette
 from minisegnet.data.sample import Dataset, Sample

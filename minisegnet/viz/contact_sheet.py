@@ -162,4 +162,6 @@ def _draw(figure: Figure, picture: Thumbnail, left: float, top: float, side: int
     write(figure, left + side / 2, top + h + NAME / 2 + 1, name, SMALL, ha="center", color=QUIET)
     if picture.remark:
         remark = shorten(picture.remark, letters)
-        write(figure, left + side / 2, top + h + 1.5 * NAME, remark, SMALL, ha="center", color=hex_colour(WRONG))
+        write(
+            figure, left + side / 2, top + h + 1.5 * NAME, remark, SMALL, ha="center", color=hex_colour(WRONG)
+        )

@@ -108,7 +108,7 @@ def check_channels(pairs: Sequence[SeenPair], grey_as_colour: bool = False) -> l
 
 def channels_differ(names: dict[int, list[str]]) -> Finding:
     """Say which pictures have how many channels."""
-    rarest = min(names, key=lambda count: len(names[count]))
+    rarest = min(sorted(names), key=lambda count: len(names[count]))
     told = ", ".join(f"{len(names[count])} with {count}" for count in sorted(names))
     return Finding(
         "channels",
@@ -128,7 +128,7 @@ def check_numbers(pairs: Sequence[SeenPair]) -> list[Finding]:
             names.setdefault(pair.image.numbers, []).append(pair.image.file.name)
     if len(names) < 2:
         return []
-    rarest = min(names, key=lambda kind: len(names[kind]))
+    rarest = min(sorted(names), key=lambda kind: len(names[kind]))
     told = ", ".join(f"{len(names[kind])} with {kind}" for kind in sorted(names))
     return [
         Finding(

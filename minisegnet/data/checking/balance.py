@@ -157,8 +157,8 @@ def _ignored(whole: Sequence[SeenPair], classes: Classes) -> list[Finding]:
             f"{100 * balance.ignored / total:.0f} % of all pixels have the value {values}, which means that they don't "
             "count",
             "Nothing is learned there, and nothing measured.",
-            f"If {values} is a class, name it in classes.txt: '{classes.ignored[0]} = name', with a line for each of the "
-            "other values.",
+            f"If {values} is a class, name it in classes.txt: '{classes.ignored[0]} = name', with a line for each of "
+            "the other values.",
         )
     ]
 

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from minisegnet.arrays import Array
-from minisegnet.sizes import Pair
 
 STRIP = 2**22  # pixels that are looked at in one go
 LEAST_BETWEEN = 0.8  # this share of a value's pixels must lie between a smaller and a larger neighbour

@@ -20,7 +20,10 @@ def check_readable(pairs: Sequence[SeenPair]) -> list[Finding]:
         findings.append(_empty(empty))
     if lossy:
         findings.append(jpeg_masks(lossy))
-    for code, what, files in (("unreadable-picture", "pictures", images), ("unreadable-mask", "masks", masks)):
+    for code, what, files in (
+        ("unreadable-picture", "pictures", images),
+        ("unreadable-mask", "masks", masks),
+    ):
         others = [file for file in files if file not in told]
         if others:
             findings.append(_unreadable(code, what, others))

@@ -1,18 +1,17 @@
-"""Look at every file of a data set once, one at a time, and keep what the checks need to know of it: never its pixels."""
+"""Look at every file of a data set once, one at a time, and keep what the checks need; never its pixels."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from minisegnet.arrays import Array
 from minisegnet.data.checking.blends import Blend, Counts, blended, count_values
 from minisegnet.data.checking.fingerprints import Fingerprint, digest
-from minisegnet.data.reading import MOST_PIXELS, SUFFIXES, Origin, read_image, read_origin
+from minisegnet.data.reading import MOST_PIXELS, SUFFIXES, Origin, read_header, read_image, read_origin
 from minisegnet.sizes import Pair
 
-T = TypeVar("T")
 ADVICE = ". Copy or save it again, or take it away"  # ends many errors of reading; a finding says it once for all files
 
 
@@ -107,48 +106,60 @@ def survey(
     progress
         Is told how many pairs are done.
     """
-    seen = []
+    seen: list[SeenPair] = []
     for split, pairs in splits.items():
         for pair in pairs:
             image = _look_at_image(root, pair.image, max_pixels, fingerprints)
-            mask = _look_at_mask(root, pair.mask, max_pixels)
+            mask = _look_at_mask(root, pair, max_pixels)
             seen.append(SeenPair(split, pair.name, image, mask))
             progress(len(seen))
     return seen
 
 
 def _look_at_image(root: Path, path: Path, max_pixels: int, fingerprints: bool) -> SeenImage:
-    file, image = _read(root, path, lambda: read_image(path, max_pixels=max_pixels))
+    file, image = _read(called(root, path), path, lambda: read_image(path, max_pixels=max_pixels))
     if image is None:
         return SeenImage(file)
     fingerprint = Fingerprint.of(image) if fingerprints else None
     return SeenImage(file, image.shape[2], image.dtype.name, fingerprint)
 
 
-def _look_at_mask(root: Path, mask: Mask, max_pixels: int) -> SeenMask:
-    file, values = _read(root, mask.path, mask.read)
+def _look_at_mask(root: Path, pair: Pairing, max_pixels: int) -> SeenMask:
+    path, name = pair.mask.path, called(root, pair.mask.path)
+    if not is_picture(path):
+        name = f"{name} ({pair.name})"  # one file may hold the annotations of many pictures
+
+    def read() -> Array:
+        if is_picture(path):
+            read_header(path, max_pixels=max_pixels)  # raises if it is too large
+        return pair.mask.read()
+
+    file, values = _read(name, path, read)
     if values is None:
         return SeenMask(file)
     counts = count_values(values)
     return SeenMask(file, counts, blended(values, counts), digest(values))
 
 
-def _read(root: Path, path: Path, read: Callable[[], Array]) -> tuple[SeenFile, Array | None]:
+def _read(name: str, path: Path, read: Callable[[], Array]) -> tuple[SeenFile, Array | None]:
     """Read one file, or find out why that can't be done."""
-    name = called(root, path)
     origin = None
     try:
         if path.stat().st_size == 0:
             return SeenFile(name, problem="is empty: it has 0 bytes"), None
-        if path.suffix.lower() in SUFFIXES and path.suffix.lower() != ".npy":
+        if is_picture(path) and path.suffix.lower() != ".npy":
             origin = read_origin(path)
         array = read()
     except OSError as error:
         return SeenFile(name, origin, f"can't be opened: {error.strerror or error}"), None
     except ValueError as error:
-        reason = str(error).removeprefix(f"{path} ").removesuffix(ADVICE)
-        return SeenFile(name, origin, reason), None
+        return SeenFile(name, origin, str(error).removeprefix(f"{path} ").removesuffix(ADVICE)), None
     return SeenFile(name, origin, size=(array.shape[0], array.shape[1])), array
+
+
+def is_picture(path: Path) -> bool:
+    """Say whether a file is one by its name; annotations aren't."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def called(root: Path, path: Path) -> str:
@@ -160,12 +171,18 @@ def called(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def pixels_of_values(pairs: Iterable[SeenPair]) -> tuple[dict[int, int], dict[int, int]]:
-    """Return for each value in the masks how many pixels have it, and how many masks."""
-    pixels, masks = np.zeros(65536, np.int64), np.zeros(65536, np.int64)
+class Occurring(NamedTuple):
+    """How often a value occurs in all masks together."""
+
+    pixels: int
+    masks: int
+    filled: int  # pixels all of whose neighbours have the same value
+
+
+def values_of(pairs: Iterable[SeenPair]) -> dict[int, Occurring]:
+    """Return what values the masks hold, in order."""
+    totals = np.zeros((3, 65536), np.int64)
     for pair in pairs:
-        if pair.mask.counts is not None:
-            pixels[pair.mask.counts.values] += pair.mask.counts.pixels
-            masks[pair.mask.counts.values] += 1
-    there = np.flatnonzero(masks).tolist()
-    return {v: int(pixels[v]) for v in there}, {v: int(masks[v]) for v in there}
+        if (counts := pair.mask.counts) is not None:
+            totals[:, counts.values] += [counts.pixels, np.ones_like(counts.pixels), counts.filled]
+    return {value: Occurring(*totals[:, value].tolist()) for value in np.flatnonzero(totals[1]).tolist()}

@@ -34,19 +34,26 @@ def find_twins(pairs: Sequence[SeenPair]) -> list[Finding]:
 
 def _across(code: str, what: str, why: str, found: list[list[SeenPair]]) -> list[Finding]:
     return _finding(
-        f"{code}-across-splits", "warning", f"{what} in more than one split", why, "Keep each in one split only.", found
+        f"{code}-across-splits",
+        "warning",
+        f"{what} in more than one split",
+        why,
+        "Keep each in one split only.",
+        found,
     )
 
 
 def _undivided(code: str, what: str, why: str, found: list[list[SeenPair]]) -> list[Finding]:
     do = "Keep one of each; or put those that belong together into the same folder, train/ or val/."
-    why = f"The set is divided into training and validation by chance, so they may end up on both sides. {why}"
+    why = (
+        f"The set is divided into training and validation by chance, so they may end up on both sides. {why}"
+    )
     return _finding(code, "warning", f"{what} more than once", why, do, found)
 
 
 def _within(code: str, what: str, found: list[list[SeenPair]]) -> list[Finding]:
-    why = "Each counts as often as it is there."
-    return _finding(f"{code}-within-split", "note", f"{what} more than once in one split", why, "Keep one of each.", found)
+    why, do = "Each counts as often as it is there.", "Keep one of each."
+    return _finding(f"{code}-within-split", "note", f"{what} more than once in one split", why, do, found)
 
 
 def _disagreeing(same: list[list[SeenPair]]) -> list[Finding]:
@@ -57,7 +64,9 @@ def _disagreeing(same: list[list[SeenPair]]) -> list[Finding]:
     return _finding("contradiction", "warning", "the same picture with different masks", why, do, found)
 
 
-def _finding(code: str, severity: str, found: str, why: str, do: str, groups: list[list[SeenPair]]) -> list[Finding]:
+def _finding(
+    code: str, severity: str, found: str, why: str, do: str, groups: list[list[SeenPair]]
+) -> list[Finding]:
     if not groups:
         return []
     files = tuple(" = ".join(pair.image.file.name for pair in group) for group in groups)

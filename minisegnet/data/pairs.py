@@ -43,14 +43,23 @@ def divide(names: Sequence[T], *, seed: int = 0, holdout: float = 0.2) -> tuple[
     seed = as_int(seed, "seed", 0)
     N = len(names)
     if N < 2:
-        raise ValueError(
-            f"there is {N} picture; expected two or more: one to train on and one to validate with"
-        )
+        raise ValueError(too_few(N).text())
     count = min(max(int(N * holdout + 0.5), 1), N - 1)
     order = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))).permutation(N)
     held_out = set(order[:count].tolist())
     train, val = [n for k, n in enumerate(names) if k not in held_out], [names[k] for k in sorted(held_out)]
     return train, val
+
+
+def too_few(count: int) -> Finding:
+    """Say that so few pictures can't be divided."""
+    return Finding(
+        "too-few-pictures",
+        "error",
+        f"there {'is 1 picture' if count == 1 else f'are {count} pictures'}; expected two or more",
+        "One is for training and one to validate with.",
+        "Add more, ten at least.",
+    )
 
 
 def by_stem(folder: Path) -> dict[str, Path]:

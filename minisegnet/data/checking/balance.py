@@ -167,12 +167,12 @@ def check_number(pairs: Sequence[SeenPair]) -> list[Finding]:
     """Find splits with too few pictures to learn from or to measure on."""
     numbers = {split: sum(pair.split == split for pair in pairs) for split in ("", "train", "val", "test")}
     findings = []
-    if 0 < numbers[""] + numbers["train"] < FEW:
+    if 0 < (number := numbers[""] + numbers["train"]) < FEW:
         findings.append(
             Finding(
                 "few-pictures",
                 "note",
-                f"{numbers[''] + numbers['train']} pictures to learn from",
+                f"{number} picture{'s' * (number > 1)} to learn from",
                 "A network learns so few by heart.",
                 "Draw more masks; ten are a beginning, forty are good. Until then vary them: --augment "
                 "flip+rotate+scale+colour+elastic.",

@@ -12,6 +12,7 @@ from minisegnet.data.checking.survey import SeenPair, survey
 from minisegnet.data.checking.twins import find_twins
 from minisegnet.data.finding import Finding, Refused, collecting, worst_first
 from minisegnet.data.layouts import Layout, find_layout
+from minisegnet.data.pairs import too_few
 from minisegnet.data.reading import MOST_PIXELS
 
 
@@ -88,6 +89,7 @@ def check_data(
         *check_sizes(pairs),
         *check_channels(pairs, layout.grey_as_colour),
         *labels.findings,
+        *_divisible(layout),
     ]
     if not essential:
         findings += _not_essential(pairs, labels)
@@ -99,6 +101,16 @@ def _unknown(root: Path, error: ValueError) -> Sequence[Finding]:
     if isinstance(error, Refused):
         return error.findings
     return [Finding("layout", "error", str(error).removeprefix(f"{root}: "), "", "")]
+
+
+def _divisible(layout: Layout) -> list[Finding]:
+    """Find out whether there is something to train on and something to validate with."""
+    undivided = layout.splits.get("", [])
+    return (
+        [too_few(len(undivided))]
+        if "" in layout.splits and len(undivided) < 2 and "val" not in layout.splits
+        else []
+    )
 
 
 def _not_essential(pairs: list[SeenPair], labels: Labels) -> list[Finding]:

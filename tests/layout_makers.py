@@ -31,7 +31,9 @@ class Made(NamedTuple):
 
     kind: str
     split_names: tuple[str, ...]
-    labels: dict[str, Array]  # by the name of the sample: values before they become labels are the maker's business
+    labels: dict[
+        str, Array
+    ]  # by the name of the sample: values before they become labels are the maker's business
     class_names: tuple[str, ...]
     names: dict[str, list[str]]  # of the samples in each split that is divided on the disk; "" for the rest
 
@@ -85,11 +87,15 @@ def write_text(path: Path, *lines: str) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def made(kind: str, written: list[Part], class_names: tuple[str, ...] = NAMES, *, divided: bool = True) -> Made:
+def made(
+    kind: str, written: list[Part], class_names: tuple[str, ...] = NAMES, *, divided: bool = True
+) -> Made:
     labels = {s.name: s.labels for part in written for s in part.samples if s.labels is not None}
     names = {part.split: [s.name for s in part.samples] for part in written}
     if not divided:
-        return Made(kind, ("train", "val"), labels, class_names, {"": [n for some in names.values() for n in some]})
+        return Made(
+            kind, ("train", "val"), labels, class_names, {"": [n for some in names.values() for n in some]}
+        )
     there = {"train", "val", *names} if "" in names else {*names}
     split_names = tuple(split for split in ("train", "val", "test") if split in there)
     return Made(kind, split_names, labels, class_names, names)
@@ -164,7 +170,9 @@ def voc(root: Path) -> Made:
         for sample in samples:
             write_picture(root / "JPEGImages" / f"{sample.name}.jpg", sample)
             labels[sample.name] = with_border(values[sample.labels])
-            write_values(root / "SegmentationClass" / f"{sample.name}.png", labels[sample.name], voc_palette(256))
+            write_values(
+                root / "SegmentationClass" / f"{sample.name}.png", labels[sample.name], voc_palette(256)
+            )
             write_values(root / "SegmentationObject" / f"{sample.name}.png", sample.labels)
         write_text(root / "ImageSets" / "Segmentation" / f"{split}.txt", *(s.name for s in samples))
     everything = [s.name for part in written for s in part.samples]
@@ -213,14 +221,20 @@ def camvid(root: Path) -> Made:
             labels[sample.name] = with_border(np.array(CAMVID_VALUES, np.uint8)[sample.labels], 11)
             write_picture(root / split / f"{sample.name}.png", sample)
             write_values(root / f"{split}annot" / f"{sample.name}.png", labels[sample.name])
-        lines = (f"/SegNet/CamVid/{split}/{s.name}.png /SegNet/CamVid/{split}annot/{s.name}.png" for s in samples)
+        lines = (
+            f"/SegNet/CamVid/{split}/{s.name}.png /SegNet/CamVid/{split}annot/{s.name}.png" for s in samples
+        )
         write_text(root / f"{split}.txt", *lines)
     labels = {name: np.where(values == 11, 255, values) for name, values in labels.items()}
     return made("camvid", written, SEGNET_NAMES)._replace(labels=labels)
 
 
 def camvid_painted(
-    root: Path, images: str = "701_StillsRaw_full", masks: str = "LabeledApproved_full", *, table: bool = False
+    root: Path,
+    images: str = "701_StillsRaw_full",
+    masks: str = "LabeledApproved_full",
+    *,
+    table: bool = False,
 ) -> Made:
     """The publisher's: one folder of frames, one of painted masks with _L, label_colors.txt; undivided."""
     written = renamed(parts(6, 0, 0))
@@ -349,7 +363,9 @@ def coco_content(samples: list[Sample], suffix: str = ".jpg", folder: str = "") 
     H, W = SIZE
     images, annotations = [], []
     for number, sample in enumerate(samples):
-        images.append({"id": 100 + 7 * number, "file_name": f"{folder}{sample.name}{suffix}", "height": H, "width": W})
+        images.append(
+            {"id": 100 + 7 * number, "file_name": f"{folder}{sample.name}{suffix}", "height": H, "width": W}
+        )
         assert sample.labels is not None
         for label in np.unique(sample.labels):
             if label == 0:
@@ -368,8 +384,16 @@ def coco_content(samples: list[Sample], suffix: str = ".jpg", folder: str = "") 
                     "iscrowd": crowd,
                 }
             )
-    categories = [{"id": number, "name": name, "supercategory": "shape"} for name, number in CATEGORY_IDS.items()]
-    return {"info": {}, "licenses": [], "images": images, "annotations": annotations, "categories": categories}
+    categories = [
+        {"id": number, "name": name, "supercategory": "shape"} for name, number in CATEGORY_IDS.items()
+    ]
+    return {
+        "info": {},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": categories,
+    }
 
 
 def in_order_of_ids(written: list[Part]) -> dict[str, Array]:
@@ -428,7 +452,9 @@ def labelme_content(sample: Sample, image_path: str) -> dict[str, Any]:
         rings = outline(sample.labels == label)
         for ring in sorted(rings, key=lambda ring: -abs(area(ring))):
             name = NAMES[label] if area(ring) > 0 else "_background_"
-            shapes.append({"label": name, "points": ring, "group_id": None, "shape_type": "polygon", "flags": {}})
+            shapes.append(
+                {"label": name, "points": ring, "group_id": None, "shape_type": "polygon", "flags": {}}
+            )
     return {
         "version": "5.0.1",
         "flags": {},

@@ -62,9 +62,7 @@ def find_classes(
     palette = layout.palette if values == layout.values and class_names is None else None
     merged = layout.merged if values == layout.values else {}
     classes = {*(values or ()), *merged}
-    voids = tuple(
-        v for v in (*(layout.ignored or ()), IGNORED) if v not in classes
-    )
+    voids = tuple(v for v in (*(layout.ignored or ()), IGNORED) if v not in classes)
     if IGNORED in present and len(present) <= 2 and IGNORED not in classes:
         raise Refused(root, [_black_and_white(present)])
     notes: tuple[str, ...] = ()
@@ -124,7 +122,9 @@ def _told(
         if isinstance(class_names, str):
             raise TypeError(f"class_names is {class_names!r}; expected several: ('background', 'cell')")
         names = tuple(map(str, class_names))
-        values = values if values is not None and len(values) == len(names) and layout.kind != "pairs" else None
+        values = (
+            values if values is not None and len(values) == len(names) and layout.kind != "pairs" else None
+        )
     if label_values is not None:
         values = tuple(as_int(value, "label_values", 0) for value in label_values)
     if names is not None and values is not None and len(names) != len(values):

@@ -10,7 +10,9 @@ from minisegnet.data.pairs import some
 from minisegnet.data.palettes import Colour, as_hex
 from minisegnet.data.reading import ColourPicture
 
-STRIP = 2**20  # pixels that are looked up at a time, so that the memory it takes doesn't grow with the picture
+STRIP = (
+    2**20
+)  # pixels that are looked up at a time, so that the memory it takes doesn't grow with the picture
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def find_layout(root: str | Path) -> Layout:
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from minisegnet.data.reading import write_mask
     >>> with tempfile.TemporaryDirectory() as root:
     ...     for name in ("images", "masks"):
@@ -60,8 +61,13 @@ def find_layout(root: str | Path) -> Layout:
 
 
 def _unknown(root: Path) -> str:
-    missing = "masks" if any((root / name).is_dir() for name in pairs.IMAGES) else "images"
+    folders = [folder for folder in (root, root / "train") if (folder / "images").is_dir()]
+    complaint = pairs.without_masks(folders[0]) if folders else _without_images(root)
+    return f"{complaint}. Every layout that is known:\n{KNOWN}"
+
+
+def _without_images(root: Path) -> str:
     return (
-        f"{root} has no folder {missing}/; found {listing(root)}; expected images/ and masks/ with files of the same "
-        f"names, or train/ and val/ with such folders in them. Every layout that is known:\n{KNOWN}"
+        f"{root} has no folder images/; found {listing(root)}; expected images/ and masks/ with files of the same "
+        "names, or train/ and val/ with such folders in them"
     )

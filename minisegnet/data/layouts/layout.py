@@ -50,13 +50,17 @@ class Layout:
 
     kind: str  # "pairs", "voc", "camvid", "pet", "coco" or "labelme"
     root: Path
-    splits: dict[str, list[Entry]]  # "train", "val", "test"; what lies under "" is to be divided into train and val
+    splits: dict[
+        str, list[Entry]
+    ]  # "train", "val", "test"; what lies under "" is to be divided into train and val
     class_names: tuple[str, ...] | None = None  # for each label; None: nobody says
     values: tuple[int, ...] | None = None  # what stands for each label in the masks; None: nobody says
     merged: dict[int, int] = field(default_factory=dict)  # further values, and the label that each becomes
     ignored: tuple[int, ...] | None = None  # values that don't count; None: 255, unless it is a class
     palette: Palette | None = None  # a colour for each label; None: nobody says
-    only_if_fits: bool = False  # names and values are a custom, to be dropped where the masks hold other values
+    only_if_fits: bool = (
+        False  # names and values are a custom, to be dropped where the masks hold other values
+    )
     needs: frozenset[int] = frozenset()  # of such a custom: values without which it isn't believed
     grey_as_colour: bool = False  # a grey picture among colour ones is taken as colour
     notes: tuple[str, ...] = ()  # what a user should be told: what was assumed

@@ -10,7 +10,7 @@ from minisegnet.data.finding import Finding, refuse
 from minisegnet.data.layouts.layout import Entry, Layout
 from minisegnet.data.layouts.lists import ALIASES, complete, divide_by_lists
 from minisegnet.data.layouts.pictures import PictureMask
-from minisegnet.data.pairs import by_stem, picture_files, some
+from minisegnet.data.pairs import by_stem, listing, picture_files, some
 from minisegnet.data.reading import SUFFIXES
 
 IMAGES = ("images", "image", "imgs", "img", "pictures", "photos")
@@ -68,11 +68,17 @@ def _divided(root: Path) -> dict[str, Folders]:
                 found[split] = inside
                 break
             # The organisers of a contest keep the masks of the test pictures, but no others may be missing.
-            if split != "test" and _named(root / name, IMAGES) is not None and "train" in (split, *found):
-                raise ValueError(
-                    f"{root / name} has pictures, but no folder masks/; expected masks/ with files of the same names"
-                )
+            if split == "val" and "train" in found and _named(root / name, IMAGES) is not None:
+                raise ValueError(without_masks(root / name))
     return found if "train" in found else {}
+
+
+def without_masks(folder: Path) -> str:
+    """Say that a folder has pictures and nothing else."""
+    return (
+        f"{folder} has no folder masks/; found {listing(folder)}; expected images/ and masks/ with files of the same "
+        "names, or train/ and val/ with such folders in them"
+    )
 
 
 def _folders(root: Path) -> Folders | None:
@@ -118,7 +124,9 @@ def match(folders: Folders, told: Description | None) -> list[Entry]:
                 images, masks = some_images, short_masks
     refuse(folders.images.parent, unpaired(folders, images.keys() - masks.keys(), masks.keys() - images.keys()))
     if not images:
-        raise ValueError(f"{folders.images} has no pictures; expected files that end in {', '.join(SUFFIXES)}")
+        raise ValueError(
+            f"{folders.images} has no pictures; expected files that end in {', '.join(SUFFIXES)}"
+        )
     return entries_of(images, masks, told)
 
 

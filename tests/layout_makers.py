@@ -77,6 +77,19 @@ def write_values(path: Path, values: Array, palette: Any = None) -> None:
     picture.save(path)
 
 
+def voc_palette_picture(values: Array) -> Image.Image:
+    picture = Image.fromarray(values.astype(np.uint8))
+    picture.putpalette([channel for colour in voc_palette(256) for channel in colour])
+    return picture
+
+
+def pages(path: Path, *frames: Array, **options: Any) -> Path:
+    """Write several pictures into one file."""
+    pictures = [Image.fromarray(frame) for frame in frames]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], **options)
+    return path
+
+
 def write_painted(path: Path, labels: Array, colours: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.array(colours, np.uint8)[labels]).save(path)
@@ -162,7 +175,7 @@ VOC_NAMES = (
 
 
 def voc(root: Path) -> Made:
-    """JPEGImages, SegmentationClass with VOC's palette and a void border, ImageSets/Segmentation; test without masks."""
+    """JPEGImages, SegmentationClass with VOC's palette and a void border, ImageSets; test without masks."""
     written = parts(4, 2, 0)
     values = np.array(VOC_VALUES, np.uint8)
     labels = {}
@@ -287,7 +300,7 @@ def camvid_table(root: Path) -> Made:
 
 
 def pet(root: Path) -> Made:
-    """images/*.jpg, annotations/trimaps/*.png of 1, 2, 3, lists with further columns, and the archive's hidden files."""
+    """images/*.jpg, annotations/trimaps/*.png of 1, 2, 3, lists with more columns, the archive's hidden files."""
     train, test = samples_of("train", 5), samples_of("test", 2)
     labels = {}
     for split, samples in (("trainval", train), ("test", test)):
@@ -359,7 +372,7 @@ BY_ID = ("background", "circle", "square", "star", "triangle")  # in the order o
 
 
 def coco_content(samples: list[Sample], suffix: str = ".jpg", folder: str = "") -> dict[str, Any]:
-    """Build a COCO file: circles as polygons, squares as run lengths of a crowd, the rest as polygons in two parts."""
+    """Build a COCO file: circles as polygons, squares as run lengths of a crowd, the rest as polygons."""
     H, W = SIZE
     images, annotations = [], []
     for number, sample in enumerate(samples):

@@ -11,11 +11,10 @@ from hypothesis import given
 from PIL import Image
 
 from minisegnet.arrays import Array
-
 from minisegnet.data.descriptions import describe
 from minisegnet.data.folder import Folder, split_names_of_folder
-from minisegnet.data.pairs import divide
 from minisegnet.data.layouts import pictures as module
+from minisegnet.data.pairs import divide
 from minisegnet.data.palettes import default_palette, voc_palette
 from minisegnet.data.reading import write_image, write_mask
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layout_makers import pages
 from PIL import Image
 
 from minisegnet.arrays import Array
@@ -173,13 +174,51 @@ def test_bands_that_would_be_lost_are_refused(tmp_path: Path) -> None:
 
 
 def test_several_pictures_in_a_file_are_refused(tmp_path: Path) -> None:
-    for suffix in ("tif", "gif"):
-        frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
-        path = tmp_path / f"a.{suffix}"
-        frames[0].save(path, save_all=True, append_images=frames[1:])
-        for read in (read_image, read_mask):
+    for suffix, readers in (("tif", (read_mask,)), ("gif", (read_image, read_mask))):
+        path = pages(tmp_path / f"a.{suffix}", GREY, 255 - GREY)
+        for read in readers:
             with pytest.raises(ValueError, match="holds 2 pictures; expected one"):
-                read(path)
+                read(path)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("count", [2, 3, 5, 12])
+@pytest.mark.parametrize("kind", ["grey", "sixteen", "floats", "black and white"])
+def test_grey_pages_of_a_tiff_are_channels(
+    tmp_path: Path, kind: str, count: int, compression: str | None
+) -> None:
+    stack = RNG.integers(0, 65536, (5, 7, count), np.uint16)
+    frames, expected = {
+        "grey": (stack.astype(np.uint8), stack.astype(np.uint8)),
+        "sixteen": (stack, stack),
+        "floats": (stack / np.float32(65535), stack / np.float32(65535)),
+        "black and white": (stack > 30000, (stack > 30000) * np.uint8(255)),
+    }[kind]
+    path = pages(tmp_path / "a.tif", *np.moveaxis(frames, 2, 0), compression=compression)
+    image = read_image(path)
+    assert np.array_equal(image, expected) and image.dtype == expected.dtype
+    assert read_header(path) == ((5, 7), count)
+
+
+def test_pages_that_are_no_channels_are_refused(tmp_path: Path) -> None:
+    for frames, words in (
+        ((GREY, GREY[:3]), "page 2 is 3 x 7 pixels large, the first 5 x 7"),
+        ((RGB, RGB), "page 1 has the mode RGB; expected grey ones"),
+        ((GREY, SIXTEEN), "pages of uint16 and uint8"),
+    ):
+        path = pages(tmp_path / "a.tif", *frames)
+        with pytest.raises(ValueError, match=rf"a\.tif .*{words}"):
+            read_image(path)
+
+
+def test_pages_are_turned_upright_and_counted_together(tmp_path: Path) -> None:
+    path = pages(tmp_path / "a.tif", GREY, 255 - GREY, exif=exif(6))
+    upright = TURNS[6](np.dstack([GREY, 255 - GREY]))
+    assert read_header(path) == ((7, 5), 2)
+    assert np.array_equal(read_image(path), upright)
+    with pytest.raises(ValueError, match=r"2 pages of . x . pixels .*, 70 in all; expected at most 69"):
+        read_image(path, max_pixels=69)
+    assert read_image(path, max_pixels=70).shape == (7, 5, 2)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.dtype(">u2"), bool])

@@ -1,7 +1,8 @@
 """Train a model on a synthetic set or on a folder of pictures and masks.
 
 DATA is shapes, cells or streets, or a folder with images/ and masks/ in it: pairs by the name of the file, each pixel
-of a mask the number of its class. Everything goes into a folder of its own, runs/DATA-MODEL: the checkpoints
+of a mask the number of its class. Folders of PASCAL VOC, CamVid, Oxford-IIIT Pet, COCO and labelme are taken as they
+come (docs/layouts.md). Everything goes into a folder of its own, runs/DATA-MODEL: the checkpoints
 best.safetensors and last.safetensors, the settings, the metrics as tables, and pictures of the curves, of sample
 predictions and of what was taken for what.
 

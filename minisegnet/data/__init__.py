@@ -15,6 +15,7 @@ from minisegnet.data.border_weight import border_weight, squared_distance
 from minisegnet.data.cache import Cached
 from minisegnet.data.elastic import elastic_deform, elastic_field, warp
 from minisegnet.data.folder import Folder
+from minisegnet.data.layouts import find_layout
 from minisegnet.data.loader import Batch, Loader
 from minisegnet.data.palettes import default_palette, voc_palette
 from minisegnet.data.reading import read_image, read_mask, write_mask
@@ -39,6 +40,7 @@ __all__ = [
     "default_palette",
     "elastic_deform",
     "elastic_field",
+    "find_layout",
     "measure_normalisation",
     "open_dataset",
     "read_image",

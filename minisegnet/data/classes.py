@@ -56,26 +56,24 @@ def find_classes(
     """
     root = layout.root
     present = sorted({value for _, there in found for value in there})
-    if layout.only_if_fits and not _fits(layout, present):
+    notes: tuple[str, ...] = ()
+    if layout.only_if_fits and _fits(layout, present):
+        custom = some(layout.class_names or (), most=4)
+        notes = (f"nobody names the classes, so they are those that {layout.kind} has by custom: {custom}",)
+    elif layout.only_if_fits:
         layout = replace(layout, class_names=None, values=None, merged={}, ignored=None, palette=None)
     names, values = _told(layout, class_names, label_values)
     palette = layout.palette if values == layout.values and class_names is None else None
     merged = layout.merged if values == layout.values else {}
-    classes = {*(values or ()), *merged}
-    voids = tuple(v for v in (*(layout.ignored or ()), IGNORED) if v not in classes)
-    if IGNORED in present and len(present) <= 2 and IGNORED not in classes:
+    told_ignored = () if layout.only_if_fits else layout.ignored or ()
+    if IGNORED in present and len(present) <= 2 and IGNORED not in (*(values or ()), *merged, *told_ignored):
         raise Refused(root, [_black_and_white(present)])
-    notes: tuple[str, ...] = ()
-    if values is None and names is None:
-        told = layout.ignored or ()
-        values = tuple(v for v in _from_zero(root, [v for v in present if v not in told]) if v not in told)
-        notes = _without_zero([v for v in present if v not in voids]) if 0 in values else ()
-    elif values is None:
-        values = tuple(range(len(names or ())))
-    classes |= {*values}
-    voids = tuple(v for v in voids if v not in classes)
+    if values is None:
+        values = _found_values(root, present, told_ignored) if names is None else tuple(range(len(names)))
+        notes += _without_zero(present, told_ignored) if names is None else ()
     names = names or tuple(map(str, values))
-    ignored = tuple(v for v in voids if v in present)
+    classes = {*values, *merged}
+    ignored = tuple(v for v in (*(layout.ignored or ()), IGNORED) if v in present and v not in classes)
     if ignored and len(values) > IGNORED:
         raise ValueError(
             f"{root}: 255 marks pixels that don't count, but there are {len(values)} classes, so that one of them has "
@@ -145,6 +143,12 @@ def _told(
 # What is found
 
 
+def _found_values(root: Path, present: list[int], told_ignored: tuple[int, ...]) -> tuple[int, ...]:
+    """Take all values from 0 to the largest as classes, but those that don't count."""
+    values = _from_zero(root, [value for value in present if value not in told_ignored])
+    return tuple(value for value in values if value not in told_ignored)
+
+
 def _from_zero(root: Path, present: list[int]) -> tuple[int, ...]:
     """Take all values from 0 to the largest as classes."""
     # 255 is a class like others only where 254 is one, too.
@@ -159,12 +163,12 @@ def _from_zero(root: Path, present: list[int]) -> tuple[int, ...]:
     return tuple(range(count))
 
 
-def _without_zero(present: list[int]) -> tuple[str, ...]:
+def _without_zero(present: list[int], told_ignored: tuple[int, ...]) -> tuple[str, ...]:
     """Say aloud that class 0 is empty; the labels stay as they are, so that predictions have the masks' numbers."""
-    if 0 in present:
+    if 0 in (*present, *told_ignored):
         return ()
     return (
-        f"no mask holds the value 0, so class '0' never occurs (the smallest value is {present[0]}). If the classes are "
+        f"no mask holds the value 0, so class '0' never occurs (the smallest is {present[0]}). If the classes are "
         f"numbered from {present[0]}, write '{present[0]} = name' and so on into classes.txt",
     )
 

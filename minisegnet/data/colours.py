@@ -1,6 +1,7 @@
 """Label maps that are painted: each class has a colour, and a list says which."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -49,21 +50,19 @@ def values_of_colours(path: Path, picture: Array, named: NamedColours) -> Array:
     >>> values_of_colours(Path("a.png"), np.array([[[0, 0, 255], [255, 0, 0]]], np.uint8), red_and_blue)
     array([[7, 3]], dtype=uint8)
     """
-    order = np.argsort(_packed(np.array(named.colours, np.uint8)))
-    codes = _packed(np.array(named.colours, np.uint8))[order]
-    values = np.array(named.values)[order]
+    table = _table(named.colours)
+    values = np.array([0 if named.rest is None else named.rest, *named.values])
+    values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
     H, W, _ = picture.shape
-    flat, labels = picture.reshape(-1, 3), np.empty(H * W, np.uint8 if values.max() < 256 else np.uint16)
+    flat, labels = picture.reshape(-1, 3), np.empty(H * W, values.dtype)
     unnamed: dict[int, int] = {}
     for start in range(0, H * W, STRIP):
         here = _packed(flat[start : start + STRIP])  # (pixels,)
-        found = np.minimum(np.searchsorted(codes, here), len(codes) - 1)
+        found = table[here]
         labels[start : start + STRIP] = values[found]
-        missing = codes[found] != here
-        if missing.any():
-            for code, count in zip(*np.unique(here[missing], return_counts=True), strict=True):
+        if not found.all():
+            for code, count in zip(*np.unique(here[found == 0], return_counts=True), strict=True):
                 unnamed[int(code)] = unnamed.get(int(code), 0) + int(count)
-            labels[start : start + STRIP][missing] = 0 if named.rest is None else named.rest
     _refuse_too_many(path, unnamed, H * W, named)
     return labels.reshape(H, W)
 
@@ -82,6 +81,17 @@ def _refuse_too_many(path: Path, unnamed: dict[int, int], pixels: int, named: Na
         f"{path} holds colours that have no name: {some(told, most=4)}; {len(named.colours)} are named "
         f"({some((as_hex(colour) for colour in named.colours), most=4)}). Name them, too, or correct the mask{blurred}"
     )
+
+
+@lru_cache(maxsize=4)
+def _table(colours: tuple[Colour, ...]) -> Array:
+    """Return the number of each colour that there is, (2**24,) uint16, from 1 on; 0: it has no name.
+
+    It would take 32 MB, but the system only gives memory for the parts that are written to.
+    """
+    table = np.zeros(2**24, np.uint16)
+    table[_packed(np.array(colours, np.uint8))] = np.arange(1, len(colours) + 1)
+    return table
 
 
 def _packed(colours: Array) -> Array:

@@ -41,7 +41,7 @@ class Description:
 
 
 def describe(root: Path) -> Description | None:
-    """Return what the first of dataset.toml, classes.txt and the lists of colours in a folder says; None: none is there.
+    """Return what the first of dataset.toml, classes.txt and the lists of colours in a folder says, if one is there.
 
     Lists of colours are what CamVid (``label_colors.txt``: ``128 64 128 Road``), its copies (``class_dict.csv``:
     ``name,r,g,b``) and CVAT (``labelmap.txt``: ``road:128,64,128::``) bring along.
@@ -49,15 +49,15 @@ def describe(root: Path) -> Description | None:
     for name, read in READERS.items():
         path = root / name
         if path.is_file():
-            return read(path, _text(path))
+            return read(path, read_text(path))
     return None
 
 
-def _text(path: Path) -> str:
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(
-            f"{path} has {path.stat().st_size:,} bytes; expected at most {MOST_BYTES:,}, as it only names the classes"
-        )
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """Read a text file of at most so many bytes; one that says something of the classes has no reason to be larger."""
+    size = path.stat().st_size
+    if size > most:
+        raise ValueError(f"{path} has {size:,} bytes; expected at most {most:,} of a list of names")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -69,12 +69,12 @@ def _text(path: Path) -> str:
 
 
 def read_classes(path: Path, text: str) -> Description:
-    """Read a ``classes.txt``: one name a line, in the order of the labels; or ``value = name`` or ``#rrggbb = name``.
+    r"""Read a ``classes.txt``: one name a line, in the order of the labels; or ``value = name`` or ``#rrggbb = name``.
 
     Empty lines at the end don't count. A name that comes again takes further values or colours into the same class; the
     name ``ignored`` stands for pixels that don't count.
 
-    >>> told = read_classes(Path("classes.txt"), "0 = ground\\n3 = tree\\n4 = tree\\n9 = ignored")
+    >>> told = read_classes(Path("classes.txt"), "0 = ground\n3 = tree\n4 = tree\n9 = ignored")
     >>> told.class_names, told.values, told.merged, told.ignored
     (('ground', 'tree'), (0, 3), {4: 1}, (9,))
     """
@@ -103,7 +103,12 @@ def _of_values(path: Path, told: Iterable[tuple[Any, str]], voids: tuple[str, ..
     values: list[int] = []
     merged: dict[int, int] = {}
     ignored: list[int] = []
-    for value, name in told:
+    listed = list(told)
+    if len({value for value, _ in listed}) < len(listed):
+        raise ValueError(
+            f"{path}: the label values are {some((value for value, _ in listed), most=20)}; expected all different"
+        )
+    for value, name in listed:
         if name in voids:
             ignored.append(value)
         elif name in names:
@@ -238,10 +243,13 @@ def _put_together(
             raise ValueError(
                 f"{path} gives some classes {what} and others ({without}) none; expected all or none"
             )
-        told = [value for its in has for value in its]
+        told: list[Any] = [value for its in has for value in its]
+        told += voids if what == "values" else void_colours
         if len(set(told)) < len(told):
-            twice = sorted({str(value) for value in told if told.count(value) > 1})
-            raise ValueError(f"{path} gives {what} to two classes: {some(twice)}; expected each once")
+            twice = sorted({_word(value) for value in told if told.count(value) > 1})
+            raise ValueError(
+                f"{path} has some {what} twice: {some(twice)}; expected each in one class, or ignored"
+            )
     numbered = bool(classes[0].values)
     values = tuple(c.values[0] for c in classes) if numbered else tuple(range(len(classes)))
     merged = {value: label for label, c in enumerate(classes) for value in c.values[1:]}
@@ -282,6 +290,10 @@ def _known(path: Path, table: Mapping[str, Any], known: tuple[str, ...], where: 
                 f"{path}: {f'{where} has' if where else 'it has'} an unknown key {_short(key)}{hint}; expected "
                 f"{', '.join(known)}"
             )
+
+
+def _word(value: int | Colour) -> str:
+    return as_hex(value) if isinstance(value, tuple) else str(value)
 
 
 def _short(value: object) -> str:

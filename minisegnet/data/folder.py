@@ -108,8 +108,8 @@ class Folder(Dataset):
         labels = self._table[values]  # (H, W)
         if labels.min() < 0:
             raise ValueError(
-                f"{entry.mask.path} holds the value {values[labels < 0][0]}, which is no class. Has it changed since the "
-                "folder was opened?"
+                f"{entry.mask.path} holds the value {values[labels < 0][0]}, which is no class. Has it changed since "
+                "the folder was opened?"
             )
         return Sample(
             image, labels.astype(np.uint8 if len(self.class_names) <= 256 else np.uint16), None, entry.name

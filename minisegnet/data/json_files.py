@@ -86,11 +86,11 @@ def checked_size(height: object, width: object, what: str, max_pixels: int) -> P
 
 
 def parts_inside(told: str) -> list[str]:
-    """Return the parts of a path that can be looked up inside a folder.
+    r"""Return the parts of a path that can be looked up inside a folder.
 
     What leads elsewhere is left out with all before it: roots, drive letters, ``..``.
 
-    >>> parts_inside("train/a.jpg"), parts_inside("../../images/a.jpg"), parts_inside("C:\\\\Users\\\\me\\\\a.jpg")
+    >>> parts_inside("train/a.jpg"), parts_inside("../../images/a.jpg"), parts_inside("C:\\Users\\me\\a.jpg")
     (['train', 'a.jpg'], ['images', 'a.jpg'], ['Users', 'me', 'a.jpg'])
     """
     parts: list[str] = []

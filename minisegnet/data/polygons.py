@@ -1,8 +1,8 @@
 """From outlines to pixels: which pixels lie within rings of points, by the even-odd rule.
 
-Coordinates count from the outer corner of the first pixel: pixel (row i, column j) covers x from j to j + 1 and y from i
-to i + 1. It belongs to a region if its centre (j + 0.5, i + 0.5) does. A centre is within some rings if a line from it
-to the outside crosses them an odd number of times (even-odd rule, 짝홀 규칙); so a ring inside another is a hole.
+Coordinates count from the outer corner of the first pixel: pixel (row i, column j) covers x from j to j + 1 and y from
+i to i + 1. It belongs to a region if its centre (j + 0.5, i + 0.5) does. A centre is within some rings if a line from
+it to the outside crosses them an odd number of times (even-odd rule, 짝홀 규칙); so a ring inside another is a hole.
 """
 
 from collections.abc import Iterator, Sequence
@@ -121,8 +121,8 @@ def _crossings(edges: Array, rows: Pair, columns: Pair) -> Iterator[tuple[Array,
     most = MOST_CROSSINGS + 4 * (rows[1] - rows[0]) * (columns[1] - columns[0])
     if totals[-1] > most:
         raise ValueError(
-            f"{len(x1):,} edges cross {totals[-1]:,} rows within {rows[1] - rows[0]} x {columns[1] - columns[0]} pixels; "
-            f"expected at most {most:,}: such an outline is damaged"
+            f"{len(x1):,} edges cross {totals[-1]:,} rows within {rows[1] - rows[0]} x {columns[1] - columns[0]} "
+            f"pixels; expected at most {most:,}: such an outline is damaged"
         )
     for start in range(0, int(totals[-1]), CHUNK):
         number = np.arange(start, min(start + CHUNK, int(totals[-1])))

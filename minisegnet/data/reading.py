@@ -5,16 +5,18 @@ change its numbers in silence is an error instead: labels blurred by JPEG, four 
 several pictures in one file. Files that are damaged give one clear ``ValueError``; but not every damage can be noticed.
 """
 
+import base64
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from minisegnet.arrays import Array
+from minisegnet.data.json_files import read_json
 from minisegnet.data.palettes import Colour, Palette, as_hex
 from minisegnet.files import write_atomically
 from minisegnet.ops import checks
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".jp2", ".pgm", ".ppm", ".npy")
 MOST_PIXELS = 250_000_000
 VOID: Colour = (224, 224, 192)  # what VOC paints pixels in that are ignored
+TIFF = (".tif", ".tiff")
+MOST_PAGES = 4096
 ORIENTATION = 0x0112  # the EXIF tag: how the camera was held
 FEWER_BITS = {"L;2": 85, "L;4": 17}  # Pillow stretches grey of 2 and 4 bits to 0..255, by these factors
 
@@ -43,26 +47,29 @@ def read_image(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Array:
     ----------
     path
         PNG, JPEG, TIFF, WebP, BMP and what else Pillow reads; or ``.npy``: (H, W) or (H, W, C) of bool, uint8, uint16,
-        or floats from 0 to 1, with any number of channels.
+        or floats from 0 to 1, with any number of channels. A TIFF of several grey pages has a channel for each.
     max_pixels
-        A larger picture is refused before it is unpacked. A small file can claim any size.
+        A larger picture is refused before it is unpacked, or all pages together. A small file can claim any size.
 
     Returns
     -------
     image
-        (H, W, C), upright as the camera was held (EXIF). Grey has one channel: uint8, uint16 where the file has 16
-        bits, float32 where it has floats. Colours have three, uint8; palettes become colours. Transparent pixels are
+        (H, W, C), upright as the camera was held (EXIF). Grey has one channel a page: uint8, uint16 where the file has
+        16 bits, float32 where it has floats. Colours have three, uint8; palettes become colours. Transparent pixels are
         laid over white, as a browser shows them; so alpha never becomes a channel.
 
     Raises
     ------
     ValueError
-        The file is damaged, too large, no picture, or holds more than would be read: several pictures, a fourth band,
-        16-bit colours (of which Pillow drops the lower half). The last two can be stored as ``.npy``.
+        The file is damaged, too large, no picture, or holds more than would be read: several pictures other than grey
+        pages of one size and kind, a fourth band, 16-bit colours (of which Pillow drops the lower half). The last two
+        can be stored as ``.npy``.
     """
     path = Path(path)
     if path.suffix.lower() == ".npy":
         return _image_from_array(path, _read_npy(path, max_pixels))
+    if path.suffix.lower() in TIFF and (stacked := _stacked_pages(path, max_pixels)) is not None:
+        return stacked
     image, packing = _decode(path, max_pixels)
     if packing.startswith("RGBX") and image.format == "TIFF":
         raise ValueError(f"{path} has bands beside red, green and blue, which would be lost; {SAVE_NPY}")
@@ -74,6 +81,54 @@ def read_image(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Array:
         return _sixteen_bits(path, image)[:, :, None]  # (H, W, 1)
     a = np.array(_to_grey_or_colour(path, image))
     return a[:, :, None] if a.ndim == 2 else a  # (H, W, 1 or 3)
+
+
+def _stacked_pages(path: Path, max_pixels: int) -> Array | None:
+    """Read a TIFF of several pages as the channels of one picture, (H, W, pages); None if it has one page only."""
+    from PIL import ImageOps
+
+    with _header(path) as image:
+        pages = _count_pictures(path, image)
+        if pages == 1:
+            return None
+        H, W = image.height, image.width
+        if H * W * pages > max_pixels:
+            raise ValueError(
+                f"{path} has {pages} pages of {H} x {W} pixels (height x width), {H * W * pages:,} in all; expected at "
+                f"most {max_pixels:,}. Cut it into pieces, or allow more: max_pixels"
+            )
+        channels = []
+        for page in range(pages):
+            with _one_error(path):
+                image.seek(page)
+            if (image.height, image.width) != (H, W):
+                raise ValueError(
+                    f"{path} holds {pages} pictures, and page {page + 1} is {image.height} x {image.width} pixels "
+                    f"large, the first {H} x {W}; expected pages of one size as channels, or one page"
+                )
+            with _one_error(path):
+                upright = ImageOps.exif_transpose(image)
+            channels.append(_grey_page(path, upright, page + 1))
+    kinds = sorted({str(channel.dtype) for channel in channels})
+    if len(kinds) > 1 or len({channel.shape for channel in channels}) > 1:
+        raise ValueError(
+            f"{path} has pages of {' and '.join(kinds)}, or turned apart; expected all of one kind"
+        )
+    return np.stack(channels, axis=2)  # (H, W, pages)
+
+
+def _grey_page(path: Path, image: "Image.Image", number: int) -> Array:
+    """Return one page, (H, W) uint8, uint16 or float32."""
+    if image.mode == "F":
+        return _checked_floats(path, np.array(image))
+    if image.mode.startswith("I"):
+        return _sixteen_bits(path, image)
+    if image.mode not in ("1", "L"):
+        raise ValueError(
+            f"{path} has several pages, and page {number} has the mode {image.mode}; expected grey ones, a channel "
+            "each. Save pictures as files of their own, or stack their channels as .npy"
+        )
+    return np.array(image.convert("L"))
 
 
 SAVE_NPY = "save it as .npy instead: np.save('picture.npy', array of uint8 or uint16, (H, W, C))"
@@ -264,7 +319,9 @@ def _equal_channels(path: Path, a: Array) -> Array:
     raise ValueError(
         f"{path} is a colour picture with {len(packed)} colours ({', '.join(map(str, colours))}"
         f"{' ...' if len(packed) > 4 else ''}); expected one label for each pixel: 0, 1, 2 ... Name the colours in the "
-        f"data set's classes.txt, one a line ({as_hex(colours[-1])} = name), or replace each by its label, labels[(colours == {colours[-1]}).all(axis=2)] = 1, and save them with "
+        f"data set's classes.txt, one a line ({as_hex(colours[-1])} = name), or replace each by its label, "
+        f"labels[(colours == {colours[-1]}).all(axis=2)] = 1, "
+        "and save them with "
         "minisegnet.data.reading.write_mask"
     )
 
@@ -317,7 +374,8 @@ def read_header(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Header:
             # To look for a PNG's orientation, Pillow would unpack it.
             looks = image.format != "PNG" or "exif" in image.info
             turned = looks and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-        return Header((W, H) if turned else (H, W), _channels(image.mode))
+        pages = _count_pictures(path, image) if image.format == "TIFF" and path.suffix.lower() in TIFF else 1
+        return Header((W, H) if turned else (H, W), pages if pages > 1 else _channels(image.mode))
 
 
 class Origin(NamedTuple):
@@ -364,7 +422,7 @@ def _header(path: Path) -> "Iterator[Image.Image]":
 
     # Pillow gets an open file, not its path. From a path it would map some TIFFs into memory, and those that lie on
     # their side come out scrambled (seen in version 13.0).
-    with path.open("rb") as file:
+    with _opened(path) as file:
         # It only warns of pictures above 89 million pixels, and raises above twice that; our own check comes after. The
         # limit is one for the whole process, so only one of our threads changes it at a time, and puts it back.
         with _one_error(path), _opening:
@@ -377,15 +435,32 @@ def _header(path: Path) -> "Iterator[Image.Image]":
             yield image
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file; an annotation file of labelme's stands for the copy of the picture that it holds."""
+    if path.suffix.lower() != ".json":
+        with path.open("rb") as file:
+            yield file
+        return
+    content = read_json(path)
+    data = content.get("imageData") if isinstance(content, dict) else None
+    if not isinstance(data, str):
+        raise ValueError(f"{path} holds no picture; expected one as text in imageData")
+    with _one_error(path):
+        picture = base64.b64decode(data)
+    yield BytesIO(picture)
+
+
 def _decode(path: Path, max_pixels: int) -> "tuple[Image.Image, str]":
     """Unpack a picture and turn it upright; also say how the file packs its pixels, such as "RGB;16B"."""
     from PIL import ImageOps
 
     with _header(path) as image:
         _check_size(path, (image.height, image.width), max_pixels)
+        pictures = _count_pictures(path, image)
         with _one_error(path):
-            pictures, packing = getattr(image, "n_frames", 1), _packing(image)
-        if pictures > 1 and image.format != "MPO":  # those of a camera: the others are previews
+            packing = _packing(image)
+        if pictures > 1:
             raise ValueError(
                 f"{path} holds {pictures} pictures; expected one. Save each as a file of its own"
             )
@@ -393,6 +468,22 @@ def _decode(path: Path, max_pixels: int) -> "tuple[Image.Image, str]":
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
     return image, packing
+
+
+def _count_pictures(path: Path, image: Any) -> int:
+    """Count the pictures in a file; those of a camera (MPO) are one and its previews."""
+    if image.format == "MPO":
+        return 1
+    with _one_error(path):
+        if image.format != "TIFF":
+            return int(getattr(image, "n_frames", 1))
+        for page in range(1, MOST_PAGES + 1):  # Pillow itself would follow a chain of any length
+            try:
+                image.seek(page)
+            except EOFError:
+                image.seek(0)
+                return page
+    raise ValueError(f"{path} has more than {MOST_PAGES} pages; expected at most so many")
 
 
 def _packing(image: Any) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from minisegnet.arrays import Array
+from minisegnet.data.json_files import short
+from minisegnet.data.reading import MOST_PIXELS
 from minisegnet.ops import checks
 
-MOST_PIXELS = 250_000_000
 MOST_DIGITS = 8  # of a number in the compressed form, five bits each: pixels need no more
 
 
@@ -85,16 +86,14 @@ def paint(size: tuple[int, int], counts: Array) -> Array:
 def checked(rle: Mapping[str, Any], *, max_pixels: int = MOST_PIXELS) -> tuple[tuple[int, int], Array]:
     """Return the size of run lengths and their counts as an array, both checked; nothing is unpacked."""
     if not isinstance(rle, Mapping) or not {"size", "counts"} <= rle.keys():
-        raise ValueError(f"run lengths are {_short(rle)}; expected size and counts")
+        raise ValueError(f"run lengths are {short(rle)}; expected size and counts")
     size, counts = rle["size"], rle["counts"]
     if (
         not isinstance(size, list | tuple)
         or len(size) != 2
         or any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in size)
     ):
-        raise ValueError(
-            f"run lengths have the size {_short(size)}; expected [height, width], each 1 or more"
-        )
+        raise ValueError(f"run lengths have the size {short(size)}; expected [height, width], each 1 or more")
     H, W = size
     if H * W > max_pixels:
         raise ValueError(f"run lengths have {H:,} x {W:,} pixels; expected at most {max_pixels:,}")
@@ -106,10 +105,10 @@ def checked(rle: Mapping[str, Any], *, max_pixels: int = MOST_PIXELS) -> tuple[t
 
 def _listed(counts: Any) -> Array:
     if not isinstance(counts, list | tuple) or not counts:
-        raise ValueError(f"run lengths have the counts {_short(counts)}; expected numbers or compressed text")
+        raise ValueError(f"run lengths have the counts {short(counts)}; expected numbers or compressed text")
     wrong = [n for n in counts if type(n) is not int or not 0 <= n <= 2**40]
     if wrong:
-        raise ValueError(f"run lengths hold {_short(wrong[0])}; expected whole numbers of 0 or more")
+        raise ValueError(f"run lengths hold {short(wrong[0])}; expected whole numbers of 0 or more")
     return np.array(counts, np.int64)
 
 
@@ -145,10 +144,3 @@ def _uncompressed(text: str | bytes) -> Array:
     if digits or not counts:
         raise ValueError("compressed run lengths end in the middle of a number, or before the first")
     return np.array(counts, np.int64)
-
-
-def _short(value: object) -> str:
-    text = (
-        repr(value) if not isinstance(value, dict) else f"a table of {', '.join(map(repr, list(value)[:5]))}"
-    )
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -35,6 +35,8 @@ class Dataset(ABC):
         Channels of the pictures.
     ignore_index
         The label of pixels that count neither in training nor in evaluation; None: there is none.
+    notes
+        What a user should be told before a training: what was assumed of the data.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Dataset(ABC):
     palette: tuple[tuple[int, int, int], ...]
     channels: int
     ignore_index: int | None = None
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -118,6 +118,8 @@ def _go(session: Session, run: Path, display: Display, began: float) -> Result:
     """Train, and where that comes to an end, evaluate and draw."""
     files.sweep(run)  # what a killed process left half-written
     display.say(_headline(session, run))
+    for note in session.training_set.notes:
+        display.say(f"note: {note}")
     if session.progress.step >= session.steps:
         more = f"{resume_command(run)} --steps {2 * session.steps}"
         display.say(f"finished already, at step {session.progress.step}. To train on: {more}")

@@ -4,8 +4,9 @@ Between a pixel of 0 and one of 255, averaging makes 128. Such values lie along 
 thin, and have a smaller neighbour on one side and a larger one on the other. A class that somebody drew fills areas.
 
 What can't be told: labels 0 and 2 that were averaged give 1, and a class 1 that was drawn as a thin line between them
-gives the same mask. So a mask is only suspected where several such values occur, or where a single one lies far from
-both its neighbours and doesn't part them everywhere, as a line that was drawn would.
+gives the same mask. So a mask is only suspected where several such values occur, and hardly any other thin ones; where
+the values beside the two outer ones all occur, as JPEG leaves them; or where a single value lies far from both its
+neighbours and doesn't part them everywhere, as a line that was drawn would.
 """
 
 from typing import NamedTuple
@@ -20,7 +21,11 @@ SEVERAL = 3  # so many thin values between two others are no drawing
 FAR = 8  # a single value counts if the two that it lies between are at least so far apart
 LEAST_OPEN = 0.05  # and if they meet directly along this share of their boundary
 FEWEST = 4  # fewer pixels than this prove nothing
-MOST = 0.5  # nor does a mask of which more than this share is so: then nothing is drawn as areas
+FREQUENT = 0.05  # share of a mask that a value of a large area has
+MOSTLY = 0.65  # share of a mask's thin values that must lie between two others: of real small classes, few do
+RINGING = 3  # so many values beside the smallest and the largest frequent one, all of them rarer
+RINGING_MORE = 2  # so many times as frequent as the values in the middle
+RINGING_FILLED = 0.05  # and hardly ever an area
 
 
 class Counts(NamedTuple):
@@ -96,15 +101,35 @@ def blended(mask: Array, counts: Counts | None = None) -> Blend | None:
     solid = counts.values[counts.filled > 0]
     if len(solid) < 2:
         return None
-    inside = (counts.values > solid[0]) & (counts.values < solid[-1])
-    thin = inside & (counts.filled == 0) & (counts.between >= LEAST_BETWEEN * counts.pixels)
-    values, pixels = counts.values[thin], int(counts.pixels[thin].sum())
-    if pixels < FEWEST or pixels > MOST * mask.size:
+    inside = (counts.filled == 0) & (counts.values > solid[0]) & (counts.values < solid[-1])
+    thin = inside & (counts.between >= LEAST_BETWEEN * counts.pixels)
+    values = tuple(counts.values[thin].tolist())
+    frequent = counts.values[(counts.filled > 0) & (counts.pixels >= FREQUENT * mask.size)]
+    if len(frequent) < 2 or counts.pixels[thin].sum() < FEWEST:
+        return None
+    if _rings(counts, int(frequent[0]), int(frequent[-1])):
+        return Blend(values, sure=True)
+    if len(values) < MOSTLY * inside.sum():
         return None
     if len(values) >= SEVERAL and len(values) > len(solid):
-        return Blend(tuple(values.tolist()), sure=True)
-    lone = tuple(v for v in values.tolist() if _parts_badly(mask, v, solid))
+        return Blend(values, sure=True)
+    lone = tuple(value for value in values if _parts_badly(mask, value, solid))
     return Blend(lone, sure=False) if lone else None
+
+
+def _rings(counts: Counts, low: int, high: int) -> bool:
+    """Say whether the values beside the two outer ones are more frequent than those in the middle, as JPEG leaves them."""
+    if high - low < 2 * FAR + 2 * RINGING:
+        return False
+    pixels = counts.as_dict()
+    beside = [*range(low + 1, low + 1 + RINGING), *range(high - RINGING, high)]
+    number = [pixels.get(value, 0) for value in beside]
+    if not 0 < min(number) <= max(number) < min(pixels[low], pixels[high]):
+        return False
+    middle = (counts.values > beside[RINGING - 1]) & (counts.values < beside[RINGING]) & (counts.filled == 0)
+    usual = counts.pixels[middle].sum() / (beside[RINGING] - beside[RINGING - 1] - 1)
+    filled = counts.filled[np.isin(counts.values, beside)].sum()
+    return bool(sum(number) >= RINGING_MORE * usual * len(beside) and filled <= RINGING_FILLED * sum(number))
 
 
 def _parts_badly(mask: Array, value: int, solid: Array) -> bool:

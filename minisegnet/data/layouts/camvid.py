@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minisegnet.data.colours import NamedColours
-from minisegnet.data.descriptions import IGNORED, VOID_NAMES, Description, describe
-from minisegnet.data.layouts.layout import Entry, Layout
+from minisegnet.data.descriptions import IGNORED, VOID_NAMES, Description, describe, read_text
+from minisegnet.data.layouts.layout import Layout
 from minisegnet.data.layouts.lists import ALIASES, complete, divide_by_lists
 from minisegnet.data.layouts.pairs import Folders, match
 from minisegnet.data.pairs import picture_files
 from minisegnet.data.palettes import Colour
-from minisegnet.data.reading import read_colours
+from minisegnet.data.reading import read_colours, read_mask
 
 SEGNET = (
     "Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian", "Bicyclist",
@@ -51,7 +51,7 @@ class Found(NamedTuple):
 
 
 def find(root: Path) -> Layout | None:
-    """Find CamVid's folders; those with common names only if the frames, or the lists beside them, are CamVid's, too."""
+    """Find CamVid's folders; those with common names only if the frames or the lists beside them are CamVid's."""
     found = _divided(root) or _together(root)
     if found is None:
         return None
@@ -61,8 +61,21 @@ def find(root: Path) -> Layout | None:
     listed = (root / "codes.txt").is_file() or (told is not None and told.path.name.startswith("label_colo"))
     if not (found.sure or own or listed):
         return None
-    told = told or _codes(root) or (_thirty_two() if own and _is_painted(found) else None)
-    return _layout(root, found, told, own)
+    return _layout(root, found, _classes(root, found, told, own), own)
+
+
+def _classes(root: Path, found: Found, told: Description | None, own: bool) -> Description | None:
+    """Return what is said of the classes; of a list of colours, for masks that hold indices, the numbers of its lines.
+
+    None: nothing, or nothing that fits; then SegNet's classes may.
+    """
+    if told is None:
+        told = _codes(root)
+        return told or (_thirty_two() if own and _is_painted(found, None) else None)
+    if told.colours is None or told.path.name in ("dataset.toml", "classes.txt") or _is_painted(found, told):
+        return told
+    first = read_mask(_first_mask(found))
+    return None if SEGNET_VOID in first and first.max() == SEGNET_VOID else _by_line(told, told.colours)
 
 
 def _divided(root: Path) -> Found | None:
@@ -89,7 +102,10 @@ def _layout(root: Path, found: Found, told: Description | None, own: bool) -> La
     if told is not None and told.colours is not None:
         notes = _explain(told.colours)
         told = replace(told, colours=_tolerant(told.colours))
-    parts = {split: match(folders, told) for split, folders in found.folders.items()}
+    parts = {split: match(folders, told, spare_pictures=True) for split, folders in found.folders.items()}
+    frames = sum(len(picture_files(folders.images)) for folders in found.folders.values())
+    spare = frames - sum(map(len, parts.values()))
+    notes += (f"{spare} of {frames} frames have no mask and are left out",) * bool(spare)
     if "" in parts:
         splits, more = divide_by_lists(root, {entry.name: entry for entry in parts[""]})
     else:
@@ -113,14 +129,35 @@ def _segnet(own: bool) -> dict[str, Any]:
     }
 
 
-def _is_painted(found: Found) -> bool:
-    """Say whether the first mask has colours that are no greys."""
-    first = picture_files(next(iter(found.folders.values())).masks)[0]
-    picture = read_colours(first)
-    if picture is None or picture.palette is not None:
+def _first_mask(found: Found) -> Path:
+    return picture_files(next(iter(found.folders.values())).masks)[0]
+
+
+def _is_painted(found: Found, told: Description | None) -> bool:
+    """Say whether the first mask has colours that are no greys; of a palette, whether all that it uses have a name."""
+    picture = read_colours(_first_mask(found))
+    if picture is None:
         return False
+    if picture.palette is not None:
+        return told is not None and told.colours is not None and not told.colours.palettes_are_values(picture)
     red, green, blue = np.moveaxis(picture.pixels, 2, 0)  # each (H, W)
     return bool((red != green).any() or (green != blue).any())
+
+
+def _by_line(told: Description, colours: NamedColours) -> Description:
+    """Take the number of each line in a list of colours as the value of its class."""
+    lines: dict[int, list[int]] = {}
+    for line, label in enumerate(colours.values):
+        lines.setdefault(label, []).append(line)
+    voids = tuple(lines.pop(IGNORED, ()))
+    return Description(
+        told.path,
+        told.class_names,
+        tuple(lines[label][0] for label in range(len(lines))),
+        {line: label for label, of_class in lines.items() for line in of_class[1:]},
+        voids or None,
+        palette=told.palette,
+    )
 
 
 def _thirty_two() -> Description:
@@ -142,8 +179,7 @@ def _codes(root: Path) -> Description | None:
     path = root / "codes.txt"
     if not path.is_file():
         return None
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig", errors="replace").split("\n")]
-    names = [line for line in lines if line]
+    names = [name for line in read_text(path).splitlines() if (name := line.strip())]
     values = tuple(k for k, name in enumerate(names) if name.lower() not in VOID_NAMES)
     voids = tuple(k for k, name in enumerate(names) if name.lower() in VOID_NAMES)
     return Description(path, tuple(names[k] for k in values), values, ignored=voids or None)

@@ -1,12 +1,13 @@
 """Label maps that are outlines in an annotation file: kept as numbers in a few arrays, painted when they are asked for.
 
-A file with a hundred thousand pictures holds millions of corners. As Python's lists they would take ten times the memory
-of the file; so they go into one long array, and each drawing knows where its own begin and end.
+A file with a hundred thousand pictures holds millions of corners. As Python's lists they would take several times the
+memory of the file; so they go into one long array, and each drawing knows where its own begin and end.
 """
 
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from minisegnet.data import rle
 from minisegnet.data.json_files import short
 from minisegnet.data.layouts.layout import MaskFacts
 from minisegnet.data.polygons import FARTHEST, fill_patch
-from minisegnet.data.reading import MOST_PIXELS
 from minisegnet.sizes import Pair
 
 MOST_PAINTED = (
@@ -25,7 +25,7 @@ MOST_PAINTED = (
 )  # pixels that one picture's outlines may paint, one over the other; more is no annotation
 
 
-class Sheaf:
+class ShapeStore:
     """All outlines of one annotation file, one after the other.
 
     Each shape has a value and either rings or run lengths. Of shape s, the parts are ``part_ends[s - 1]`` up to
@@ -64,18 +64,19 @@ class Sheaf:
         first = self.part_ends[shape - 1] if shape else 0
         ends = [self.number_ends[first - 1] if first else 0, *self.number_ends[first : self.part_ends[shape]]]
         numbers = np.frombuffer(self.numbers, np.float64) if len(self.numbers) else np.zeros(0)
-        return [numbers[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        return [numbers[a:b] for a, b in pairwise(ends)]
 
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """The label map of one picture: shapes of a sheaf, painted one over the other in their order."""
+    """The label map of one picture: shapes of a store, painted one over the other in their order."""
 
     path: Path
     name: str
     size: Pair
-    sheaf: Sheaf
-    shapes: tuple[int, ...]
+    store: ShapeStore
+    shapes: tuple[int, ...]  # which of the store's, in the order in which they are painted
+    table: tuple[int, ...]  # what each value in the store becomes
     background: int = 0
 
     def read(self) -> Array:
@@ -85,8 +86,8 @@ class Drawing:
         labels = np.full((H, W), self.background, np.uint8 if values[-1] < 256 else np.uint16)
         painted = 0
         for shape in self.shapes:
-            value, parts = self.sheaf.values[shape], self.sheaf.parts(shape)
-            if self.sheaf.runs[shape]:
+            value, parts = self.table[self.store.values[shape]], self.store.parts(shape)
+            if self.store.runs[shape]:
                 labels[rle.paint((H, W), parts[0].astype(np.int64))] = value
                 painted += H * W
             else:
@@ -109,7 +110,7 @@ class Drawing:
 
     def facts(self) -> MaskFacts:
         """Return the size, and the values that are painted, whether or not something covers them later."""
-        values = {self.background, *(self.sheaf.values[shape] for shape in self.shapes)}
+        values = {self.background, *(self.table[self.store.values[shape]] for shape in self.shapes)}
         return MaskFacts(self.size, tuple(sorted(values)))
 
 

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+from minisegnet.data.descriptions import describe
+from minisegnet.data.json_files import read_json, short
 from minisegnet.data.layouts import camvid, coco, labelme, pairs, pet, voc
 from minisegnet.data.layouts.layout import Layout
-from minisegnet.data.pairs import listing
+from minisegnet.data.pairs import listing, some
 
 # Each returns None where its signs are missing, and raises where they are there but something is wrong. Signs that
 # leave no doubt come first.
 FINDERS = (voc.find, pet.find, camvid.find, pairs.find, coco.find, labelme.find, pairs.find_side_by_side)
 
+NOT_MEANT = (".", "__MACOSX")  # folders that systems make for themselves
 KNOWN = """\
   images/ and masks/ with files of the same names (photo1.jpg, photo1.png); also within train/, val/ and test/
   photo1.jpg and photo1_mask.png side by side
@@ -23,8 +26,8 @@ KNOWN = """\
 def find_layout(root: str | Path) -> Layout:
     """Say how a data set lies on the disk, and what is in it.
 
-    Names of files and lists are read, and annotations that are outlines; no pictures. Where a folder holds nothing but
-    one other folder, as an unpacked archive does, that one is meant.
+    Names of files and lists are read, and annotations that are outlines; of pictures one mask at most. Where nothing is
+    recognised and there is one folder inside, as in an unpacked archive, that one is meant.
 
     Raises
     ------
@@ -53,8 +56,8 @@ def find_layout(root: str | Path) -> Layout:
             layout = find(folder)
             if layout is not None:
                 return layout if folder == root else layout.noting(f"the data set was found in {folder}")
-        inside = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
-        if len(inside) != 1 or not inside[0].is_dir():
+        inside = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(NOT_MEANT)]
+        if len(inside) != 1 or describe(folder) is not None:
             break
         folder = inside[0]
     raise ValueError(_unknown(root))
@@ -63,7 +66,27 @@ def find_layout(root: str | Path) -> Layout:
 def _unknown(root: Path) -> str:
     folders = [folder for folder in (root, root / "train") if (folder / "images").is_dir()]
     complaint = pairs.without_masks(folders[0]) if folders else _without_images(root)
-    return f"{complaint}. Every layout that is known:\n{KNOWN}"
+    return f"{complaint}.{_other_json(root)} Every layout that is known:\n{KNOWN}"
+
+
+def _other_json(root: Path) -> str:
+    """Say what a JSON file in a usual place is not, if there is one."""
+    places = (root, root / "train", root / "annotations", root / "train" / "annotations", root / "labels")
+    found = [path for place in places for path in coco.json_files(place)]
+    if not found:
+        return ""
+    content = read_json(found[0])
+    keys = content if isinstance(content, dict) else {}
+    told = (
+        "no object"
+        if not isinstance(content, dict)
+        else f"one with {some(map(short, keys)) or 'nothing in it'}"
+    )
+    missing = [key for key in ("images", "annotations", "categories") if key not in keys]
+    return (
+        f" {found[0]} is {told}; expected {', '.join(missing) or 'nothing else'} to be COCO, or shapes and imagePath "
+        "to be labelme."
+    )
 
 
 def _without_images(root: Path) -> str:

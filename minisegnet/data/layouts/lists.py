@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from minisegnet.data.descriptions import read_text
 from minisegnet.data.layouts.layout import Entry
 from minisegnet.data.pairs import some
 from minisegnet.data.reading import SUFFIXES
@@ -21,12 +22,7 @@ def read_list(path: Path, known: Callable[[str], bool]) -> list[str]:
     A line may hold the name alone, with or without folders and suffix (``images/dog 1.jpg``), or other words after it
     (``dog_1 1 1 2``; ``images/dog_1.jpg masks/dog_1.png``). Lines that begin with ``#`` are notes.
     """
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{path} has {path.stat().st_size:,} bytes; expected at most {MOST_BYTES:,}")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text ({error.reason}); save it as UTF-8") from None
+    text = read_text(path, MOST_BYTES)
     names: dict[str, None] = {}
     for line in map(str.strip, text.splitlines()):
         if not line:

@@ -110,18 +110,22 @@ def _split_folders(folder: Path) -> list[Path]:
 # Which mask is whose
 
 
-def match(folders: Folders, told: Description | None) -> list[Entry]:
+def match(folders: Folders, told: Description | None, *, spare_pictures: bool = False) -> list[Entry]:
     """Return the pictures of one folder, each with the file of the same stem in another.
 
-    Where that leaves pictures or masks alone, and all masks end alike (``_mask``, ``_L`` …), the ending is left out; the
-    same goes for pictures (``_image``, ``_sat`` …).
+    Where that leaves pictures or masks alone, and all masks end alike (``_mask``, ``_L`` …), the ending is left out;
+    the same goes for pictures (``_image``, ``_sat`` …). Pictures without a mask are left out if they are to be spared.
     """
     images, masks = by_stem(folders.images), by_stem(folders.masks)
     if images.keys() != masks.keys():
         short_images, short_masks = _without_end(images, IMAGE_END), _without_end(masks, MASK_END)
         for some_images in (images, short_images):
-            if some_images.keys() == short_masks.keys():
+            if some_images.keys() == short_masks.keys() or (
+                spare_pictures and some_images.keys() > short_masks.keys()
+            ):
                 images, masks = some_images, short_masks
+    if spare_pictures and masks and images.keys() > masks.keys():
+        images = {stem: images[stem] for stem in masks}
     refuse(folders.images.parent, unpaired(folders, images.keys() - masks.keys(), masks.keys() - images.keys()))
     if not images:
         raise ValueError(
@@ -153,7 +157,7 @@ def entries_of(images: dict[str, Path], masks: dict[str, Path], told: Descriptio
 
 def _without_end(paths: dict[str, Path], end: re.Pattern[str]) -> dict[str, Path]:
     """Leave out the ending that all stems share; as they are if they don't, or if two would become one."""
-    ends = {match[0] if (match := end.search(stem)) else "" for stem in paths}
+    ends = {found[0] if (found := end.search(stem)) else "" for stem in paths}
     if len(ends) != 1:
         return paths
     short = {stem.removesuffix(next(iter(ends))): path for stem, path in paths.items()}

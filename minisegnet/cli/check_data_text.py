@@ -59,7 +59,9 @@ def _table(checked: Checked, most: int) -> list[str]:
     rows = _values(checked)
     if not rows:
         return []
-    kinds = list(rows[0]["weights"]) if "weights" in rows[0] else []
+    blended = [row for row in rows if row["value"] in checked.labels.blends]
+    rows = [row for row in rows if row not in blended]
+    kinds = list(rows[0].get("weights", {})) if rows else []
     lines = [["value", "class", "pixels", "share", "masks", *(f"weight: {kind}" for kind in kinds)]]
     for row in rows[:most]:
         weights = [f"{row['weights'][kind]:.3g}" if "weights" in row else "" for kind in kinds]
@@ -67,6 +69,10 @@ def _table(checked: Checked, most: int) -> list[str]:
         lines.append(
             [str(row["value"]), row["name"], f"{row['pixels']:,}", share, str(row["masks"]), *weights]
         )
+    if blended:
+        pixels, share = (sum(row[name] for row in blended) for name in ("pixels", "share"))
+        told = [f"{len(blended)} others", "(made by averaging)", f"{pixels:,}", f"{100 * share:.2f} %", ""]
+        lines.append(told + [""] * len(kinds))
     rest = [f"... and {len(rows) - most} more (--all shows them)"] * (len(rows) > most)
     return aligned(lines) + rest
 

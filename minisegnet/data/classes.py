@@ -92,7 +92,10 @@ def _fits(layout: Layout, present: list[int]) -> bool:
 
 
 def _no_class(
-    wrong: Sequence[tuple[str, list[int]]], names: tuple[str, ...], values: tuple[int, ...], present: list[int]
+    wrong: Sequence[tuple[str, list[int]]],
+    names: tuple[str, ...],
+    values: tuple[int, ...],
+    present: list[int],
 ) -> Finding:
     kind = f"0 to {len(values) - 1}" if values == tuple(range(len(values))) else some(values, most=20)
     from_one = present[0] == 1 and values[0] == 0 and max(v for v in present if v != IGNORED) == len(names)

@@ -55,19 +55,19 @@ class Refused(ValueError):
         super().__init__("\n".join(f"{root}: {finding.text(most)}" for finding in findings))
 
 
-_kept: ContextVar[list[Finding] | None] = ContextVar("kept", default=None)
+_kept: ContextVar[list[tuple[object, Finding]] | None] = ContextVar("kept", default=None)
 
 
 @contextmanager
-def collecting() -> Iterator[list[Finding]]:
-    """Collect what would be refused, as far as one can go on without it.
+def collecting() -> Iterator[list[tuple[object, Finding]]]:
+    """Collect what would be refused, as far as one can go on without it, and in which folder it was found.
 
     >>> with collecting() as findings:
     ...     refuse("cells", [Finding("twice", "error", "two files of one name", "", "Take one away.")])
-    >>> [finding.code for finding in findings]
-    ['twice']
+    >>> [(folder, finding.code) for folder, finding in findings]
+    [('cells', 'twice')]
     """
-    findings: list[Finding] = []
+    findings: list[tuple[object, Finding]] = []
     token = _kept.set(findings)
     try:
         yield findings
@@ -79,7 +79,7 @@ def refuse(root: object, findings: Sequence[Finding]) -> None:
     """Raise findings, if there are any; or keep them, where somebody collects."""
     kept = _kept.get()
     if kept is not None:
-        kept.extend(findings)
+        kept.extend((root, finding) for finding in findings)
     elif findings:
         raise Refused(root, findings)
 

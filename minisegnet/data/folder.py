@@ -186,7 +186,9 @@ def _same_sizes(root: Path, everything: list[Entry], facts: Mapping[MaskSource, 
     compared = []
     for entry in everything:
         size, there = facts[entry.mask].size, read_header(entry.image).size
-        if there != size:  # a header may not tell yet that the picture lies on its side, so it is looked at again
+        if (
+            there != size
+        ):  # a header may not tell yet that the picture lies on its side, so it is looked at again
             shape = read_image(entry.image).shape
             there = shape[0], shape[1]
         compared.append(Compared(entry.image.name, there, entry.mask.path.name, size))

@@ -8,7 +8,7 @@ import numpy as np
 from minisegnet.arrays import Array
 from minisegnet.data.checking.survey import SeenPair
 from minisegnet.data.classes import Classes
-from minisegnet.data.finding import Finding
+from minisegnet.data.finding import Finding, some
 from minisegnet.data.statistics import WEIGHTINGS, LabelCounts, weights_of
 
 RARE = 0.005  # a class with less than this share of the pixels is learned last, if at all
@@ -84,7 +84,7 @@ def _rare(balance: Balance, classes: Classes) -> list[Finding]:
         Finding(
             "rare-class",
             "note",
-            f"rare classes: {', '.join(told)}",
+            f"rare classes: {some(told)}",
             "A network that never says them is right almost everywhere, so it may learn just that.",
             "Train with --weights median-frequency, or with --loss ce+dice, and look at their IoU.",
         )
@@ -101,7 +101,7 @@ def _absent(whole: Sequence[SeenPair], training: Sequence[SeenPair], classes: Cl
             Finding(
                 "untaught-class",
                 "warning",
-                f"classes that no training mask holds, but others do: {', '.join(untaught)}",
+                f"classes that no training mask holds, but others do: {some(untaught)}",
                 "They can't be learned, and count as IoU 0 when the model is measured.",
                 "Divide the pictures anew, so that each class is in train/.",
             )
@@ -111,7 +111,7 @@ def _absent(whole: Sequence[SeenPair], training: Sequence[SeenPair], classes: Cl
             Finding(
                 "absent-class",
                 "note",
-                f"classes that no mask holds: {', '.join(never)}",
+                f"classes that no mask holds: {some(never)}",
                 "The network has outputs for them that nothing teaches.",
                 "Leave them out of the names, unless others will need the numbers.",
             )

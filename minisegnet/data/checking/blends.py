@@ -118,7 +118,7 @@ def blended(mask: Array, counts: Counts | None = None) -> Blend | None:
 
 
 def _rings(counts: Counts, low: int, high: int) -> bool:
-    """Say whether the values beside the two outer ones are more frequent than those in the middle, as JPEG leaves them."""
+    """Say whether values beside the two outer ones are more frequent than in the middle, as JPEG leaves them."""
     if high - low < 2 * FAR + 2 * RINGING:
         return False
     pixels = counts.as_dict()

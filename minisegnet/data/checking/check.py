@@ -8,7 +8,7 @@ from minisegnet.data.checking.agreement import check_channels, check_numbers, ch
 from minisegnet.data.checking.balance import check_balance, check_number
 from minisegnet.data.checking.labels import Labels, check_labels
 from minisegnet.data.checking.readable import check_readable
-from minisegnet.data.checking.survey import SeenPair, survey
+from minisegnet.data.checking.survey import SeenPair, called, survey
 from minisegnet.data.checking.twins import find_twins
 from minisegnet.data.finding import Finding, Refused, collecting, worst_first
 from minisegnet.data.layouts import Layout, find_layout
@@ -78,13 +78,14 @@ def check_data(
         try:
             layout = find_layout(root)
         except ValueError as error:
-            return Checked(root, None, [], Labels(None, []), [*problems, *_unknown(root, error)])
+            findings = [*_placed(root, problems), *_unknown(root, error)]
+            return Checked(root, None, [], Labels(None, []), findings)
     pairs = survey(
         layout.root, layout.splits, max_pixels=max_pixels, fingerprints=not essential, progress=progress
     )
     labels = check_labels(layout, pairs)
     findings = [
-        *problems,
+        *_placed(layout.root, problems),
         *check_readable(pairs),
         *check_sizes(pairs),
         *check_channels(pairs, layout.grey_as_colour),
@@ -92,8 +93,17 @@ def check_data(
         *_divisible(layout),
     ]
     if not essential:
-        findings += _not_essential(pairs, labels)
+        findings += _not_essential(layout, pairs, labels)
     return Checked(root, layout, pairs, labels, worst_first(findings))
+
+
+def _placed(root: Path, found: Sequence[tuple[object, Finding]]) -> list[Finding]:
+    """Say in which folder something was found, if it isn't the root."""
+    placed = []
+    for folder, finding in found:
+        name = called(root, Path(str(folder)))
+        placed.append(finding if name == "." else finding._replace(found=f"{name}/: {finding.found}"))
+    return placed
 
 
 def _unknown(root: Path, error: ValueError) -> Sequence[Finding]:
@@ -113,13 +123,21 @@ def _divisible(layout: Layout) -> list[Finding]:
     )
 
 
-def _not_essential(pairs: list[SeenPair], labels: Labels) -> list[Finding]:
+def _not_essential(layout: Layout, pairs: list[SeenPair], labels: Labels) -> list[Finding]:
     findings = [*check_orientation(pairs), *check_numbers(pairs), *find_twins(pairs), *check_number(pairs)]
-    return findings + (check_balance(pairs, labels.classes) if labels.classes else [])
+    if labels.classes is not None:
+        balance = check_balance(pairs, labels.classes)
+        # The custom of a layout names classes that a small part of the set needn't have.
+        findings += [f for f in balance if not (layout.only_if_fits and f.code == "absent-class")]
+    return findings
 
 
 def refuse_broken(root: str | Path, *, max_pixels: int = MOST_PIXELS) -> None:
     """Raise all errors of a data set at once, in the words of ``check-data``."""
     errors = check_data(root, max_pixels=max_pixels, essential=True).of("error")
     if errors:
-        raise Refused(root, errors)
+        refused = Refused(root, errors)
+        refused.add_note(
+            f"`minisegnet check-data {root}` tells more, and draws all pictures with their masks"
+        )
+        raise refused

@@ -12,6 +12,7 @@ from minisegnet.data.checking.fingerprints import Fingerprint, digest
 from minisegnet.data.reading import MOST_PIXELS, SUFFIXES, Origin, read_header, read_image, read_origin
 from minisegnet.sizes import Pair
 
+DAMAGED = "can't be read: it is damaged, incomplete or no picture "  # begins many errors of reading
 ADVICE = ". Copy or save it again, or take it away"  # ends many errors of reading; a finding says it once for all files
 
 
@@ -153,7 +154,8 @@ def _read(name: str, path: Path, read: Callable[[], Array]) -> tuple[SeenFile, A
     except OSError as error:
         return SeenFile(name, origin, f"can't be opened: {error.strerror or error}"), None
     except ValueError as error:
-        return SeenFile(name, origin, str(error).removeprefix(f"{path} ").removesuffix(ADVICE)), None
+        reason = str(error).removeprefix(f"{path} ").removeprefix(DAMAGED).removesuffix(ADVICE)
+        return SeenFile(name, origin, reason), None
     return SeenFile(name, origin, size=(array.shape[0], array.shape[1])), array
 
 

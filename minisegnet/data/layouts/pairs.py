@@ -126,7 +126,9 @@ def match(folders: Folders, told: Description | None, *, spare_pictures: bool = 
                 images, masks = some_images, short_masks
     if spare_pictures and masks and images.keys() > masks.keys():
         images = {stem: images[stem] for stem in masks}
-    refuse(folders.images.parent, unpaired(folders, images.keys() - masks.keys(), masks.keys() - images.keys()))
+    refuse(
+        folders.images.parent, unpaired(folders, images.keys() - masks.keys(), masks.keys() - images.keys())
+    )
     if not images:
         raise ValueError(
             f"{folders.images} has no pictures; expected files that end in {', '.join(SUFFIXES)}"

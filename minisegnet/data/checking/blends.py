@@ -105,11 +105,11 @@ def blended(mask: Array, counts: Counts | None = None) -> Blend | None:
     thin = inside & (counts.between >= LEAST_BETWEEN * counts.pixels)
     values = tuple(counts.values[thin].tolist())
     frequent = counts.values[(counts.filled > 0) & (counts.pixels >= FREQUENT * mask.size)]
-    if len(frequent) < 2 or counts.pixels[thin].sum() < FEWEST:
+    if len(frequent) < 2:
         return None
     if _rings(counts, int(frequent[0]), int(frequent[-1])):
-        return Blend(values, sure=True)
-    if len(values) < MOSTLY * inside.sum():
+        return Blend(tuple(counts.values[inside].tolist()), sure=True)
+    if counts.pixels[thin].sum() < FEWEST or len(values) < MOSTLY * inside.sum():
         return None
     if len(values) >= SEVERAL and len(values) > len(solid):
         return Blend(values, sure=True)

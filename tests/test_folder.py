@@ -89,7 +89,7 @@ def test_holes_in_the_pairs_are_named(tmp_path: Path) -> None:
 def test_two_files_of_one_name(tmp_path: Path) -> None:
     make(tmp_path, {"a": [0, 1], "b": [0, 1]})
     Image.fromarray(picture()).save(tmp_path / "images" / "a.bmp")
-    refused(tmp_path, "images has two files of one name: a.bmp and a.png")
+    refused(tmp_path, "images: there are two files of one name: a.bmp and a.png")
 
 
 def test_other_layouts_are_explained(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_sizes_that_differ(tmp_path: Path) -> None:
 def test_channels_that_differ(tmp_path: Path) -> None:
     make(tmp_path, {"a": [0, 1], "b": [0, 1]})
     write_image(tmp_path / "images" / "b.png", picture(channels=1))
-    refused(tmp_path, "number of channels: 1 in b.png; 3 in a.png")
+    refused(tmp_path, "number of channels (1 with 1, 1 with 3); those with 1: b.png")
 
 
 def test_a_picture_that_lies_on_its_side(tmp_path: Path) -> None:
@@ -312,13 +312,13 @@ def test_any_values_can_be_mapped(tmp_path: Path) -> None:
     )
     assert labels[1] is not None and (labels[1] == 255).all()
     refused(tmp_path, "255 marks pixels", "label 255, too", label_values=range(256, 800))
-    refused(tmp_path, "no class: a.png: 400", "values 50, 0;", label_values=(50, 0))
+    refused(tmp_path, "no class: a.png: 400", "values 50, 0.", label_values=(50, 0))
 
 
 def test_values_with_large_gaps_are_refused(tmp_path: Path) -> None:
     make(tmp_path, {"a": [0, 15, 255]})
     refused(
-        tmp_path, "hold the values 0, 15, so that 14 of 16 classes would never occur", "0 = name\n  15 = name"
+        tmp_path, "hold the values 0, 15, so that 14 of 16 classes would never occur", "0 = background\n  15 = object"
     )
     assert Folder(tmp_path, split="all", label_values=(0, 15)).ignore_index == 255
     (tmp_path / "classes.txt").write_text("\n".join(f"class {k}" for k in range(21)))
@@ -332,7 +332,7 @@ def test_small_gaps_are_classes_that_do_not_occur(tmp_path: Path) -> None:
 
 
 def test_one_value_is_no_task(tmp_path: Path) -> None:
-    refused(make(tmp_path, {"a": [0], "b": [0]}), "hold the value 0 and nothing else; expected two classes")
+    refused(make(tmp_path, {"a": [0], "b": [0]}), "hold the value 0 and nothing else. Expected two classes")
 
 
 def test_255_is_a_class_among_many(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from minisegnet import __version__
 # The file of "check-something" is check_something.py.
 COMMANDS = {
     "demo": "train a small network on synthetic pictures and show what it learned, in about a minute",
+    "check-data": "look through pictures and masks for what is wrong with them, and draw them all on one sheet",
     "train": "train a model on a synthetic set or on a folder of pictures and masks",
     "predict": "label pictures with a trained model",
     "evaluate": "measure a trained model on labelled pictures",

@@ -10,6 +10,7 @@ Ctrl-C finishes the step and saves; --resume goes on from there, bit for bit as 
 """
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from minisegnet.cli import options
@@ -59,8 +60,18 @@ def run(arguments: argparse.Namespace) -> int:
         result = resume(arguments.resume, display, **_changes(told))
     else:
         settings = options.settings_of(told, {"data": "shapes"})
+        _check(settings.data)
         result = start(settings, display, out=told.get("out", "runs"), name=told.get("name"))
     return report(result, display, as_json=told.get("json", False))
+
+
+def _check(data: str) -> None:
+    """Look through a folder first, so that all that is wrong with it is told at once, and before it takes time."""
+    from minisegnet.data.checking.check import refuse_broken
+    from minisegnet.data.synthetic import KINDS
+
+    if data not in KINDS and Path(data).is_dir():
+        refuse_broken(data)
 
 
 def report(result: Any, display: Any, *, as_json: bool) -> int:

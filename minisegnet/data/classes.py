@@ -9,8 +9,8 @@ import numpy as np
 
 from minisegnet.arrays import Array
 from minisegnet.data.descriptions import IGNORED
+from minisegnet.data.finding import Finding, Refused, some
 from minisegnet.data.layouts.layout import Layout
-from minisegnet.data.pairs import some
 from minisegnet.data.palettes import Palette
 from minisegnet.sizes import as_int
 
@@ -67,7 +67,7 @@ def find_classes(
     merged = layout.merged if values == layout.values else {}
     told_ignored = () if layout.only_if_fits else layout.ignored or ()
     if IGNORED in present and len(present) <= 2 and IGNORED not in (*(values or ()), *merged, *told_ignored):
-        raise ValueError(_refuse_black_and_white(root, present))
+        raise Refused(root, [_black_and_white(present)])
     if values is None:
         values = _found_values(root, present, told_ignored) if names is None else tuple(range(len(names)))
         notes += _without_zero(present, told_ignored) if names is None else ()
@@ -81,7 +81,7 @@ def find_classes(
         )
     wrong = [(name, [v for v in there if v not in classes and v not in ignored]) for name, there in found]
     if any(bad for _, bad in wrong):
-        raise ValueError(_unknown_values(root, wrong, names, values, present))
+        raise Refused(root, [_no_class(wrong, names, values, present)])
     return Classes(names, values, merged, ignored, palette, notes)
 
 
@@ -91,20 +91,22 @@ def _fits(layout: Layout, present: list[int]) -> bool:
     return {*present} <= known and layout.needs <= {*present}
 
 
-def _unknown_values(
-    root: Path,
+def _no_class(
     wrong: Sequence[tuple[str, list[int]]],
     names: tuple[str, ...],
     values: tuple[int, ...],
     present: list[int],
-) -> str:
-    told = (f"{name}: {some(bad)}" for name, bad in wrong if bad)
+) -> Finding:
     kind = f"0 to {len(values) - 1}" if values == tuple(range(len(values))) else some(values, most=20)
     from_one = present[0] == 1 and values[0] == 0 and max(v for v in present if v != IGNORED) == len(names)
-    hint = f" They seem to be numbered from 1: then write '1 = {names[0]}' and so on there" * from_one
-    return (
-        f"{root}: masks hold values that are no class: {some(told, most=3)}. There are {len(values)} classes "
-        f"({some(names)}), with the values {kind}; name the others in classes.txt, or correct the masks.{hint}"
+    hint = f" They seem to be numbered from 1: then write '1 = {names[0]}' and so on there." * from_one
+    return Finding(
+        "no-class",
+        "error",
+        "masks hold values that are no class",
+        f"There are {len(values)} classes ({some(names)}), with the values {kind}.",
+        f"Name the others in classes.txt, or correct the masks.{hint}",
+        tuple(f"{name}: {some(bad)}" for name, bad in wrong if bad),
     )
 
 
@@ -158,19 +160,9 @@ def _from_zero(root: Path, present: list[int]) -> tuple[int, ...]:
     ]
     count = classes[-1] + 1 if classes else 0
     if count < 2:
-        only = classes[0] if classes else IGNORED
-        raise ValueError(
-            f"{root}: all masks hold the value {only} and nothing else; expected two classes or more. If others exist, "
-            "name all of them in classes.txt, one a line"
-        )
+        raise Refused(root, [_one_value(classes[0] if classes else IGNORED)])
     if 2 * len(classes) < count:
-        numbered = "\n".join([f"  {value} = name" for value in classes[:3]] + ["  ..."] * (len(classes) > 3))
-        raise ValueError(
-            f"{root}: masks hold the values {some(classes, most=8)}, so that {count - len(classes)} of {count} classes "
-            f"would never occur. If only these {len(classes)} are meant, say so in classes.txt, one a line:\n"
-            f"{numbered}\nor in Python: Folder(..., label_values=({some(classes, most=4)})). If all {count} are, write "
-            "their names there, one a line"
-        )
+        raise Refused(root, [_gaps(classes, count)])
     return tuple(range(count))
 
 
@@ -184,10 +176,51 @@ def _without_zero(present: list[int], told_ignored: tuple[int, ...]) -> tuple[st
     )
 
 
-def _refuse_black_and_white(root: Path, present: list[int]) -> str:
-    return (
-        f"{root}: masks hold {' and '.join(map(str, present))} and nothing else, and 255 usually marks pixels that "
-        "don't count; nothing would be left to learn. If it is a class, as in black and white masks, say so in "
-        "classes.txt:\n  0 = background\n  255 = object\n"
-        "or in Python: Folder(..., label_values=(0, 255)); or write 1 instead of 255 into the masks"
+def propose(values: Sequence[int]) -> tuple[str, ...]:
+    """Return lines for a ``classes.txt`` that make a class of each of these values; the names are to be changed.
+
+    >>> propose([0, 255]), propose([0, 38, 75])
+    (('0 = background', '255 = object'), ('0 = background', '38 = class 38', '75 = class 75'))
+    """
+    names = {v: "background" if v == 0 else f"class {v}" for v in values}
+    if len(values) == 2 and values[0] == 0:
+        names[values[1]] = "object"
+    return tuple(f"{value} = {name}" for value, name in names.items())
+
+
+def _to_paste(values: Sequence[int]) -> str:
+    return "\n".join(f"  {line}" for line in propose(values))
+
+
+def _one_value(value: int) -> Finding:
+    return Finding(
+        "one-value",
+        "error",
+        f"all masks hold the value {value} and nothing else",
+        "Expected two classes or more.",
+        "If others exist, name all of them in classes.txt, one a line.",
+    )
+
+
+def _gaps(classes: list[int], count: int) -> Finding:
+    return Finding(
+        "gaps",
+        "error",
+        f"masks hold the values {some(classes, most=8)}, so that {count - len(classes)} of {count} classes would never "
+        "occur",
+        "A network learns one output for each class from 0 to the largest value.",
+        f"If only these {len(classes)} are meant, say so in classes.txt, one a line:\n{_to_paste(classes)}\n"
+        f"or in Python: Folder(..., label_values=({some(classes, most=4)})). If all {count} are, write their names "
+        "there, one a line.",
+    )
+
+
+def _black_and_white(present: list[int]) -> Finding:
+    return Finding(
+        "black-and-white",
+        "error",
+        f"masks hold {' and '.join(map(str, present))} and nothing else",
+        "255 usually marks pixels that don't count; nothing would be left to learn.",
+        f"If it is a class, as in black and white masks, say so in classes.txt:\n{_to_paste((0, IGNORED))}\n"
+        "or in Python: Folder(..., label_values=(0, 255)); or write 1 instead of 255 into the masks.",
     )

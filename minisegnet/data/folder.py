@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from minisegnet.arrays import Array
+from minisegnet.data.checking.agreement import Compared, channels_differ, sizes_differ
 from minisegnet.data.classes import Classes, find_classes
 from minisegnet.data.descriptions import IGNORED
+from minisegnet.data.finding import refuse
 from minisegnet.data.layouts import Entry, Layout, MaskFacts, MaskSource, find_layout
-from minisegnet.data.pairs import SPLITS, divide, some
+from minisegnet.data.pairs import SPLITS, divide
 from minisegnet.data.palettes import Palette, default_palette
 from minisegnet.data.reading import read_header, read_image, read_palette
 from minisegnet.data.sample import Dataset, Sample
@@ -82,9 +84,9 @@ class Folder(Dataset):
         layout = find_layout(self.root)
         everything = layout.entries()
         self._entries = _choose(layout, split, seed, holdout)
-        self.channels = _same_channels(everything, layout.grey_as_colour)
+        self.channels = _same_channels(self.root, everything, layout.grey_as_colour)
         facts = {entry.mask: entry.mask.facts() for entry in everything}
-        _same_sizes(everything, facts)
+        _same_sizes(self.root, everything, facts)
         self._sizes = {facts[entry.mask].size for entry in self._entries}
         classes = find_classes(layout, _values(everything, facts), class_names, label_values)
         self.class_names, self.ignore_index = classes.names, IGNORED if classes.ignored else None
@@ -169,33 +171,28 @@ def _values(
     ]
 
 
-def _same_channels(everything: list[Entry], grey_as_colour: bool) -> int:
+def _same_channels(root: Path, everything: list[Entry], grey_as_colour: bool) -> int:
     names: dict[int, list[str]] = {}
     for entry in everything:
         names.setdefault(read_header(entry.image).channels, []).append(entry.image.name)
     if grey_as_colour and names.keys() == {1, 3}:
         return 3
     if len(names) > 1:
-        told = "; ".join(f"{count} in {some(names[count], most=3)}" for count in sorted(names))
-        raise ValueError(
-            f"pictures differ in the number of channels: {told}. Expected the same for all: convert the grey ones to "
-            "colour, or the colour ones to grey"
-        )
+        refuse(root, [channels_differ(names)])
     return next(iter(names))
 
 
-def _same_sizes(everything: list[Entry], facts: Mapping[MaskSource, MaskFacts]) -> None:
-    wrong = []
+def _same_sizes(root: Path, everything: list[Entry], facts: Mapping[MaskSource, MaskFacts]) -> None:
+    compared = []
     for entry in everything:
-        size = facts[entry.mask].size
-        # A header may not tell yet that the picture lies on its side, so a difference is looked at again.
-        if read_header(entry.image).size != size and (there := read_image(entry.image).shape[:2]) != size:
-            wrong.append(f"{entry.image.name} {there} and {entry.mask.path.name} {size}")
-    if wrong:
-        raise ValueError(
-            f"picture and mask differ in size (H, W): {some(wrong, most=3)}. Expected the same; scale the mask by the "
-            "nearest pixel, so that no new labels appear"
-        )
+        size, there = facts[entry.mask].size, read_header(entry.image).size
+        if (
+            there != size
+        ):  # a header may not tell yet that the picture lies on its side, so it is looked at again
+            shape = read_image(entry.image).shape
+            there = shape[0], shape[1]
+        compared.append(Compared(entry.image.name, there, entry.mask.path.name, size))
+    refuse(root, sizes_differ(compared))
 
 
 def _palette(mask: Path, classes: Classes) -> Palette:

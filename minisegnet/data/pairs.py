@@ -1,11 +1,13 @@
 """The pictures of a folder by name, and their division into training and validation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from minisegnet.data.finding import Finding, refuse
+from minisegnet.data.finding import some as some  # others take it from here
 from minisegnet.data.reading import SUFFIXES
 from minisegnet.sizes import as_int
 
@@ -41,9 +43,7 @@ def divide(names: Sequence[T], *, seed: int = 0, holdout: float = 0.2) -> tuple[
     seed = as_int(seed, "seed", 0)
     N = len(names)
     if N < 2:
-        raise ValueError(
-            f"there is {N} picture; expected two or more: one to train on and one to validate with"
-        )
+        raise ValueError(too_few(N).text())
     count = min(max(int(N * holdout + 0.5), 1), N - 1)
     order = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))).permutation(N)
     held_out = set(order[:count].tolist())
@@ -51,14 +51,15 @@ def divide(names: Sequence[T], *, seed: int = 0, holdout: float = 0.2) -> tuple[
     return train, val
 
 
-def some(things: Iterable[object], most: int = 5) -> str:
-    """Name the first few, and say how many there are.
-
-    >>> some(["a", "b", "c"], most=2)
-    'a, b ... (3 in all)'
-    """
-    listed = [str(thing) for thing in things]
-    return ", ".join(listed[:most]) + (f" ... ({len(listed)} in all)" if len(listed) > most else "")
+def too_few(count: int) -> Finding:
+    """Say that so few pictures can't be divided."""
+    return Finding(
+        "too-few-pictures",
+        "error",
+        f"there {'is 1 picture' if count == 1 else f'are {count} pictures'}; expected two or more",
+        "One is for training and one to validate with.",
+        "Add more, ten at least.",
+    )
 
 
 def by_stem(folder: Path) -> dict[str, Path]:
@@ -70,10 +71,20 @@ def by_stem(folder: Path) -> dict[str, Path]:
             twice.append(f"{found[path.stem].name} and {path.name}")
         found[path.stem] = path
     if twice:
-        raise ValueError(
-            f"{folder} has two files of one name: {some(twice)}; expected one, take the others away"
-        )
+        refuse(folder, [same_name(twice)])
     return found
+
+
+def same_name(files: Sequence[str]) -> Finding:
+    """Say which files have one name."""
+    return Finding(
+        "same-name",
+        "error",
+        "there are two files of one name",
+        "Picture and mask find each other by their names, and one of these would be left out.",
+        "Expected one of each: take the other away, or rename it.",
+        tuple(files),
+    )
 
 
 def picture_files(folder: Path) -> list[Path]:

@@ -390,6 +390,21 @@ def read_header(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Header:
         return Header((W, H) if turned else (H, W), pages if pages > 1 else _channels(image.mode))
 
 
+class Origin(NamedTuple):
+    """How a picture is stored."""
+
+    format: str  # what the file is, whatever its name says: "PNG", "JPEG" ...
+    orientation: int  # EXIF: 1 upright, 3 upside down, 6 and 8 on its side, the others mirrored
+
+
+def read_origin(path: str | Path) -> Origin:
+    """Return how a picture file is stored, from its first bytes; of ``.npy`` there is nothing to say."""
+    path = Path(path)
+    with _header(path) as image, _one_error(path):
+        looks = image.format != "PNG" or "exif" in image.info  # else Pillow would unpack it
+        return Origin(image.format or "", image.getexif().get(ORIENTATION, 1) if looks else 1)
+
+
 def _channels(mode: str) -> int:
     return 1 if mode in ("1", "L", "LA", "La", "F") or mode.startswith("I") else 3
 

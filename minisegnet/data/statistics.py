@@ -171,17 +171,27 @@ def class_weights(dataset: Dataset, kind: str) -> Array:
     Convolutional Architecture" (2015), section 6.3.2; V. Badrinarayanan, A. Kendall and R. Cipolla, "SegNet" (2017),
     section 3.2 (both numbers as we recall them).
     """
-    checks.choice(kind, WEIGHTINGS, "kind", "class_weights")
-    pixels, of_pictures = count_labels(dataset)
-    there = pixels > 0
-    if not there.any():
+    counts = count_labels(dataset)
+    if not counts.pixels.any():
         raise ValueError(
             f"{dataset.name} has no pixel with a class; expected at least one that isn't ignored"
         )
+    return weights_of(counts, kind)
+
+
+def weights_of(counts: LabelCounts, kind: str) -> Array:
+    """Work out :func:`class_weights` from what was counted, (C,) float32.
+
+    >>> weights_of(LabelCounts(np.array([90, 10, 0]), np.array([100, 100, 0])), "inverse").round(2).tolist()
+    [0.56, 5.0, 0.0]
+    """
+    checks.choice(kind, WEIGHTINGS, "kind", "class_weights")
+    pixels, of_pictures = counts
+    there = pixels > 0
     weights = np.zeros(len(pixels))
-    if kind == "median-frequency":
+    if kind == "median-frequency" and there.any():
         frequency = pixels[there] / of_pictures[there]
         weights[there] = np.median(frequency) / frequency
-    else:
+    elif kind == "inverse":
         weights[there] = math.fsum(pixels) / (there.sum() * pixels[there])
     return weights.astype(np.float32)

@@ -149,7 +149,7 @@ class Report:
             share = f"{100 * pixels / total:.1f} %" if total else "-"
             rows.append([_one_line(name), f"{pixels:,}", share, *(_number(column[c]) for column in columns)])
         rows.append(["mean", "", "", *(_number(mean) for mean in means)])
-        return "\n".join([*_aligned(rows), "", *self._footnotes(rows)])
+        return "\n".join([*aligned(rows), "", *self._footnotes(rows)])
 
     def _footnotes(self, rows: list[list[str]]) -> list[str]:
         line = f"pixel accuracy {_number(self.pixel_accuracy)}, mIoU {_number(self.miou)}"
@@ -255,7 +255,7 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
     """Pad the cells: the first column to the left, the others to the right."""
     widths = [max(_width(row[k]) for row in rows) for k in range(len(rows[0]))]
     lines = []

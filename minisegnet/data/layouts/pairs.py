@@ -1,10 +1,12 @@
 """A folder of pictures and a folder of label maps of the same names; or both in one folder, told apart by an ending."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from minisegnet.data.descriptions import Description, describe
+from minisegnet.data.finding import Finding, refuse
 from minisegnet.data.layouts.layout import Entry, Layout
 from minisegnet.data.layouts.lists import ALIASES, complete, divide_by_lists
 from minisegnet.data.layouts.pictures import PictureMask
@@ -124,15 +126,9 @@ def match(folders: Folders, told: Description | None, *, spare_pictures: bool = 
                 images, masks = some_images, short_masks
     if spare_pictures and masks and images.keys() > masks.keys():
         images = {stem: images[stem] for stem in masks}
-    without, alone = (some(sorted(a.keys() - b.keys())) for a, b in ((images, masks), (masks, images)))
-    if without or alone:
-        words = [f"pictures without a mask: {without}"] * bool(without)
-        words += [f"masks without a picture: {alone}"] * bool(alone)
-        raise ValueError(
-            f"{folders.images.parent}: {'; '.join(words)}. Expected each picture in {folders.images.name}/ to have a "
-            f"mask of the same name in {folders.masks.name}/ (photo1.jpg and photo1.png), or all masks to end alike "
-            "(photo1_mask.png); rename them, or take away what has no partner"
-        )
+    refuse(
+        folders.images.parent, unpaired(folders, images.keys() - masks.keys(), masks.keys() - images.keys())
+    )
     if not images:
         raise ValueError(
             f"{folders.images} has no pictures; expected files that end in {', '.join(SUFFIXES)}"
@@ -140,10 +136,25 @@ def match(folders: Folders, told: Description | None, *, spare_pictures: bool = 
     return entries_of(images, masks, told)
 
 
+def unpaired(folders: Folders, without: Iterable[str], alone: Iterable[str]) -> list[Finding]:
+    """Say which pictures have no mask, and which masks no picture."""
+    why = (
+        f"Expected each picture in {folders.images.name}/ to have a mask of the same name in {folders.masks.name}/ "
+        "(photo1.jpg and photo1.png), or all masks to end alike (photo1_mask.png)."
+    )
+    do = "Rename them, or take away what has no partner."
+    told = (
+        ("picture-without-mask", "pictures without a mask", tuple(sorted(without))),
+        ("mask-without-picture", "masks without a picture", tuple(sorted(alone))),
+    )
+    return [Finding(code, "error", found, why, do, names) for code, found, names in told if names]
+
+
 def entries_of(images: dict[str, Path], masks: dict[str, Path], told: Description | None) -> list[Entry]:
     """Put pictures and masks of the same keys together, in the order of the keys."""
     colours = told.colours if told else None
-    return [Entry(stem, images[stem], PictureMask(masks[stem], colours)) for stem in sorted(images)]
+    both = sorted(images.keys() & masks.keys())
+    return [Entry(stem, images[stem], PictureMask(masks[stem], colours)) for stem in both]
 
 
 def _without_end(paths: dict[str, Path], end: re.Pattern[str]) -> dict[str, Path]:

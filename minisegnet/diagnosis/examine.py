@@ -205,14 +205,17 @@ def _other_rates(rate: float, swept: Sweep, optimizer: str) -> list[float]:
 
 # What follows from what: a finding is left out where one of its causes was found.
 CONSEQUENCES = {
-    "start-loss": ("exploding", "not-normalised"),
+    "vanishing": ("dead-layers",),
+    "start-loss": ("exploding", "not-normalised", "dead-layers"),
+    "rate-too-low": ("exploding", "vanishing", "dead-layers", "start-loss", "constant-pictures"),
+    "rate-too-high": ("exploding", "vanishing", "dead-layers", "start-loss", "constant-pictures"),
     "vanishing-gradients": ("dead-layers", "exploding", "vanishing", "constant-pictures"),
     "everything-one-class": ("constant-pictures", "dead-layers", "vanishing", "exploding", "one-class"),
 }
-SYMPTOM = "not-learned"  # of anything that is wrong
+SYMPTOMS = {"not-learned", "slow"}  # of anything that is wrong
 
 
 def _without_consequences(findings: list[Finding]) -> list[Finding]:
     wrong = {finding.name for finding in findings if finding.severity == WRONG}
     kept = [f for f in findings if not wrong.intersection(CONSEQUENCES.get(f.name, ()))]
-    return [f for f in kept if f.name != SYMPTOM or wrong == {SYMPTOM}]
+    return [f for f in kept if f.name not in SYMPTOMS or wrong <= SYMPTOMS]

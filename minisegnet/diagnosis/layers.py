@@ -193,7 +193,10 @@ def _gradients(scales: Sequence[Scale]) -> list[Finding]:
 def check_start(loss: float, blind: float, scores: float, classes: int, name: str) -> list[Finding]:
     """Compare the loss at the start with that of a model that gives every class the same score."""
     log = f" (ln {classes} = {np.log(classes):.3f})" if abs(blind - np.log(classes)) < 1e-3 else ""
-    numbers = f"the loss ({name}) at the start is {loss:.4g}; a model that gives all classes the same score has {blind:.4g}{log}"
+    numbers = (
+        f"the loss ({name}) at the start is {loss:.4g}; a model that gives all classes the same score has "
+    )
+    numbers += f"{blind:.4g}{log}"
     if np.isfinite(loss) and (loss <= 2.5 * blind + 0.5 or blind == 0):
         return []
     return [

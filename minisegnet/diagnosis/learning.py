@@ -1,8 +1,7 @@
-"""Short trainings on one batch: can it be learned by heart, and at which learning rate?
+"""Short trainings on one batch: whether it can be learned by heart, and at which learning rate.
 
 They are steps of the training itself (``train_step``), with a schedule of their own, and each begins at the same
-weights. A model that can't learn one
-picture by heart won't learn a thousand.
+weights. A model that can't learn one picture by heart won't learn a thousand.
 """
 
 from collections.abc import Callable, Iterator
@@ -232,9 +231,8 @@ def check_rate(
     if better:
         best = min(better, key=lambda r: better[r].end)
         low = best > rate
-        seen = f"in {len(own.rates)} steps on one picture the loss came to {_told(own)} at the learning rate "
-        f"{rate:g}, "
-        seen += f"and to {better[best].end:.3g} at {best:.2g} (a blind guess: {blind:.3g})"
+        seen = f"in {len(own.rates)} steps on one picture the loss came to {_told(own)} at the learning rate {rate:g}"
+        seen += f", and to {better[best].end:.3g} at {best:.2g} (a blind guess: {blind:.3g})"
         if swept.bursts is not None and rate >= swept.bursts:
             seen += f"; in the sweep it rises from {swept.bursts:.2g} on"
         why = (

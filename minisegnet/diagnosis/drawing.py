@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from minisegnet.arrays import Array
 from minisegnet.data.sample import Dataset
@@ -72,10 +72,10 @@ def _draw_sweep(axes: Axes, diagnosis: Diagnosis) -> None:
     assert trial is not None and swept is not None
     losses = np.array(trial.losses)
     _tidy(axes, "learning rate", "loss")
-    axes.set_xscale("log")
-    axes.set_xlim(trial.rates[0], trial.rates[-1])
+    _logarithmic(axes, trial.rates[0], trial.rates[-1])
     if trial.broke or losses.max() > 50 * max(losses.min(), 1e-6):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_ylim(0, min(losses.max() * 1.08, 3 * max(losses[0], diagnosis.blind or 0)))
@@ -95,7 +95,7 @@ def _draw_sweep(axes: Axes, diagnosis: Diagnosis) -> None:
     if trial.broke:
         at = trial.rates[len(losses)]
         axes.axvspan(at, trial.rates[-1], color=PALE, label=f"NaN or infinite from {at:.2g} on")
-    axes.legend(loc="best", fontsize=SMALL, framealpha=0.9, edgecolor="none", labelcolor=INK)
+    axes.legend(loc="lower left", fontsize=SMALL, framealpha=0.9, edgecolor="none", labelcolor=INK)
 
 
 def _draw_trials(axes: Axes, diagnosis: Diagnosis) -> None:
@@ -112,6 +112,16 @@ def _draw_trials(axes: Axes, diagnosis: Diagnosis) -> None:
     if diagnosis.trials:
         options: dict[str, Any] = {"framealpha": 0.9, "edgecolor": "none", "labelcolor": INK}
         axes.legend(loc="best", fontsize=SMALL, title="learning rate", title_fontsize=SMALL, **options)
+
+
+def _logarithmic(axes: Axes, low: float, high: float) -> None:
+    """Make a logarithmic axis from low to high, with at most seven numbers."""
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(LogLocator(numticks=7))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_locator(LogLocator(subs="all", numticks=7))
 
 
 def _tidy(axes: Axes, x: str, y: str) -> None:
@@ -162,11 +172,9 @@ def draw_layers(scales: Sequence[Scale]) -> Figure:
 def _log_bars(axes: Axes, values: Array, colour: str) -> None:
     """Draw dots on a logarithmic axis; what is zero or isn't finite is said in words at the left."""
     good = np.isfinite(values) & (values > 0)
-    axes.set_xscale("log")
-    if good.any():
-        low, high = float(values[good].min()), float(values[good].max())
-        axes.set_xlim(10 ** (np.floor(np.log10(low)) - 0.1), 10 ** (np.ceil(np.log10(high)) + 0.1))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    known = values[good] if good.any() else np.ones(1)
+    lowest, highest = np.floor(np.log10(known.min())), np.ceil(np.log10(known.max()))
+    _logarithmic(axes, 10 ** (lowest - 0.1), 10 ** (highest + 0.1))
     rows = np.arange(len(values))
     axes.plot(values[good], rows[good], "o-", color=colour, markersize=3.5, linewidth=0.8)
     place = axes.get_yaxis_transform()
@@ -182,8 +190,8 @@ def _log_bars(axes: Axes, values: Array, colour: str) -> None:
 def draw_masks(diagnosis: Diagnosis, alignment: Alignment, dataset: Dataset) -> Figure:
     """Draw how well moved masks fit the pictures, and the first pictures with their masks on them."""
     shown = diagnosis.pictures[:2]
-    side = 270
-    figure = page(LEFT + side + 110 + len(shown) * (side + 12) + RIGHT, TOP + side + FOOT)
+    side, step = TALL, TALL + 32
+    figure = page(LEFT + side + 110 + len(shown) * step + RIGHT, TOP + side + FOOT + 14)
     write(figure, LEFT, 22, "Agreement of masks moved by so many pixels", TITLE)
     axes = axes_at(figure, LEFT, TOP, side, side)
     reach = alignment.reach
@@ -203,13 +211,13 @@ def draw_masks(diagnosis: Diagnosis, alignment: Alignment, dataset: Dataset) -> 
     text = (
         f"square: as they are ({alignment.own:.2f}); circle: the best ({alignment.shifted:.2f}); chance: 0.50"
     )
-    write(figure, LEFT, TOP + side + 40, text, SMALL, color=QUIET)
+    write(figure, LEFT, TOP + side + 50, text, SMALL, color=QUIET)
     for k, picture in enumerate(shown):
         known = np.where(picture.labels < len(dataset.class_names), picture.labels, 255)
         ignored = 255 if len(dataset.class_names) <= 255 else None
         drawn = overlay(picture.image, known, dataset.palette, alpha=0.25, ignore_index=ignored)
         width, height = shown_size(picture.labels.shape, side, side)
-        x = LEFT + side + 110 + k * (side + 12)
+        x = LEFT + side + 110 + k * step
         show(axes_at(figure, x, TOP, width, height), drawn, width)
         write(figure, x, 22, shorten(picture.name, 34), NORMAL, color=QUIET)
     return finish(figure)

@@ -33,6 +33,7 @@ from minisegnet.diagnosis.learning import (
     overfit,
     read_sweep,
     richest,
+    seconds_of_steps,
     sweep,
 )
 from minisegnet.diagnosis.meaning import Meaning, meaning
@@ -145,6 +146,7 @@ class _Examination:
         batches = [session.loader.batch(step) for step in range(LOOKED_AT)]
         self.picture = richest(batches, classes)
         batch = Batch(batches[0].images[:LARGEST_BATCH], batches[0].labels[:LARGEST_BATCH])
+        self._plan(batch)
         self.tell("measuring every layer, forward and backward")
         self._start(batch, classes)
         self.tell(f"trying {self.rates} learning rates")
@@ -154,11 +156,23 @@ class _Examination:
         if trial.losses:
             self._by_heart(self.seen["swept"])
 
+    def _plan(self, batch: Batch) -> None:
+        """Say how long the rest will take; a step of each kind is made to know it."""
+        assert self.picture is not None
+        each, one = (seconds_of_steps(self.session, b) for b in (batch, self.picture))
+        sweeping, learning = self.rates * each, self.steps * one
+        self.tell(
+            f"plan: {self.rates} learning rates on {len(batch.labels)} pictures, about {sweeping:.0f} s; "
+            f"{self.steps} steps on one picture, about {learning:.0f} s (up to three times that, where it doesn't "
+            "learn)"
+        )
+
     def _start(self, batch: Batch, classes: int) -> None:
         session, images = self.session, ops.to_backend(batch.images)
 
         def loss_of(scores: Tensor) -> Tensor:
-            return session.loss_of(scores, labels_seen(ops.to_backend(batch.labels), scores.shape[2:]))
+            _, _, OH, OW = scores.shape
+            return session.loss_of(scores, labels_seen(ops.to_backend(batch.labels), (OH, OW)))
 
         session.model.train()
         scales, start, scores = measure_scales(session.model, loss_of, images)

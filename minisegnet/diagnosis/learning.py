@@ -243,13 +243,16 @@ def needs_comparison(rate: float, blind: float, own: Trial, swept: Sweep) -> boo
 def check_rate(
     rate: float, blind: float, own: Trial, swept: Sweep, others: dict[float, Trial]
 ) -> list[Finding]:
-    """Judge the learning rate by trainings at it and at others."""
-    better = {r: t for r, t in others.items() if t.end < BETTER * own.end and t.end < SLOW * blind}
-    if better:
-        best = min(better, key=lambda r: better[r].end)
+    """Judge the learning rate by trainings at it and at others.
+
+    Of these the first that is nearly as good as the best is recommended: they come in the order of how well they are
+    known. (A single picture often takes a far higher rate than a training does.)
+    """
+    if any(trial.end < min(BETTER * own.end, SLOW * blind) for trial in others.values()):
+        best = next(r for r, t in others.items() if t.end < SLOW * min(own.end, blind))
         low = best > rate
         seen = f"in {len(own.rates)} steps on one picture the loss came to {_told(own)} at the learning rate {rate:g}"
-        seen += f", and to {better[best].end:.3g} at {best:.2g} (a blind guess: {blind:.3g})"
+        seen += f", and to {others[best].end:.3g} at {best:.2g} (a blind guess: {blind:.3g})"
         if swept.bursts is not None and rate >= swept.bursts:
             seen += f"; in the sweep it rises from {swept.bursts:.2g} on"
         why = (
@@ -314,8 +317,8 @@ def _says_one(name: str, share: float, steps: int) -> Finding:
     return Finding(
         "everything-one-class",
         WRONG if share >= DROWNS else NOTE,
-        f"after {steps} steps on a single picture nearly everything is predicted as {name!r}, which {percent(share)} of its "
-        "pixels are",
+        f"after {steps} steps on a single picture nearly everything is predicted as {name!r}, which "
+        f"{percent(share)} of its pixels are",
         f"{percent(share)} right is what saying {name!r} everywhere brings"
         + (", and a small loss" if share >= DROWNS else ""),
         "try --weights median-frequency or --loss ce+dice"

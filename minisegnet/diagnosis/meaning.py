@@ -62,9 +62,10 @@ def meaning(pictures: Sequence[Picture], *, seed: int = 0) -> Meaning | None:
     classes = len(pictures[0].counts)
     if len(np.unique(labels[(labels >= 0) & (labels < classes)])) < 2:
         return None
+    grams = None if not ((labels >= 0) & (labels < classes)).all() else features.swapaxes(1, 2) @ features
     steps = sorted({max(1, len(pictures) * k // 5) for k in range(1, 5)})
-    shuffled = [_explained(features, np.roll(labels, step, axis=0), classes) for step in steps]
-    return Meaning(len(pictures), _explained(features, labels, classes), max(shuffled))
+    shuffled = [_explained(features, np.roll(labels, step, axis=0), classes, grams) for step in steps]
+    return Meaning(len(pictures), _explained(features, labels, classes, grams), max(shuffled))
 
 
 def _features(image: Array) -> Array:
@@ -100,15 +101,17 @@ def _mixed(features: Array, generator: np.random.Generator) -> Array:
     return np.concatenate([standard, mixtures, ones], axis=2)
 
 
-def _explained(features: Array, labels: Array, classes: int) -> float:
+def _explained(features: Array, labels: Array, classes: int, grams: Array | None) -> float:
     """Share of the labels' variance that a guess from the other pictures explains; below 0: worse than no guess.
 
-    Normal equations of all pictures are summed; that of all but one is the sum less its own.
+    Normal equations of all pictures are summed; that of all but one is the sum less its own. ``grams`` are their left
+    sides, the same for all labels as long as every pixel counts; None: they are worked out here.
     """
     P, _, F = features.shape
     known = (labels >= 0) & (labels < classes)
     targets = (labels[..., None] == np.arange(classes)) & known[..., None]  # (pictures, pixels, classes)
-    grams = np.array([f[k].T @ f[k] for f, k in zip(features, known, strict=True)])
+    if grams is None:
+        grams = np.array([f[k].T @ f[k] for f, k in zip(features, known, strict=True)])
     rights = np.array([f[k].T @ t[k] for f, k, t in zip(features, known, targets, strict=True)])
     sums, numbers = targets.sum(axis=1).astype(np.float64), known.sum(axis=1)
     gram, right, total, number = grams.sum(axis=0), rights.sum(axis=0), sums.sum(axis=0), numbers.sum()

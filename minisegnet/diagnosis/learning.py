@@ -28,6 +28,7 @@ SLOW = 0.8  # who doesn't come below this is compared with other rates
 STUCK = 0.95  # who doesn't come below this has learned nothing
 BETTER = 0.6  # of the loss at one rate: that at a better one
 LAST = 5  # steps at the end whose median counts
+STRAY = 0.05  # share of pixels that aren't said to be of the most frequent class
 FOUND = 0.1  # share of the other classes' pixels; whose model finds fewer says one class everywhere
 DROWNS = 0.8  # share of one class in a picture that drowns the others
 BURST = 1.5  # a loss above so many times the first has blown up
@@ -296,7 +297,7 @@ def check_overfit(
         truth, said = truth[counts], trial.predicted[counts]
         c = int(np.bincount(said, minlength=1).argmax())
         others = truth != c
-        if others.any() and (said[others] != c).mean() < FOUND:
+        if others.any() and (said != c).mean() < STRAY and (said[others] != c).mean() < FOUND:
             findings.append(_says_one(names[c], float((truth == c).mean()), len(trial.rates)))
     steps = f"in {len(trial.rates)} steps on a single picture the loss came to {_told(trial)}"
     if trial.end >= STUCK * min(blind, trial.start):

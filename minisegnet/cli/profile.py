@@ -1,8 +1,8 @@
 """Show where the time and the memory of a training step go, layer by layer, forward and backward.
 
 Times are medians after a warm-up in which kernels are compiled. Beside them stands what the machine could do at
-best (the roofline): the speed of a matrix product and of a copy are measured, operations and bytes of each layer counted.
-Numbers are noise, so no data is needed.
+best (the roofline): the speed of a matrix product and of a copy is measured, operations and bytes of each layer are
+counted. The pictures are noise, so no data is needed.
 """
 
 import argparse
@@ -120,8 +120,10 @@ def as_table(found: "Profile") -> str:
         f"{_megabytes(found.kept_bytes)} MB; most during a step {_megabytes(found.peak_bytes)} MB",
         f"machine: {machine.flops / 1e9:.1f} billion operations a second (matrix product), "
         f"{machine.bandwidth / 1e9:.1f} GB a second (copy); they meet at {machine.ridge:.1f} operations a byte",
-        "forward, backward in ms; Mop and MB: both ways; of roof: share of the fastest that the machine allows; keeps: "
-        "MB for the backward; extra: most MB beyond what there was",
+        "",
+        "forward, backward: ms. Mop, MB: million operations, and bytes that must move, both ways. of roof: the",
+        "shortest time that the machine allows, as a share of that which it took (above 100 %: data was in a cache).",
+        "limit: what the roof is made of. keeps: MB for the backward. extra: most MB beyond what there was before.",
     ]
     return "\n".join(lines)
 

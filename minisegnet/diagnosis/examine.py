@@ -86,9 +86,11 @@ def examine(
 
     Examples
     --------
+    >>> from minisegnet import use_backend
     >>> from minisegnet.training import Settings
-    >>> settings = Settings(data="shapes", size=(32, 32), count=8, model="unet", width=4, depth=2, steps=1)
-    >>> examine(Session(settings), steps=40).findings
+    >>> settings = Settings(data="shapes", size=(32, 32), count=8, model="unet", width=4, depth=1, batch=2, steps=1)
+    >>> with use_backend("numpy"):
+    ...     examine(Session(settings), steps=40, rates=16).findings
     []
     """
     return _Examination(session, steps, rates, tell).run()

@@ -1,7 +1,6 @@
 """A picture of a profile: bars for the time of each layer, and the layers under the roofline."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,7 +26,7 @@ from minisegnet.viz.page import (
     write,
 )
 
-TOP, FOOT, RIGHT, ROW = 46, 50, 24, 15  # pixels
+TOP, FOOT, RIGHT, ROW = 56, 50, 24, 15  # pixels
 BARS, ROOF, GAP, LOWEST = 330, 430, 84, 330
 MOST = 60  # rows
 COLOURS = {"forward": BLUE, "backward": VERMILION}
@@ -44,7 +43,7 @@ def draw_profile(profile: Profile, title: str) -> Figure:
     tall = ROW * len(parts)
     height = max(tall, LOWEST)
     figure = page(left + BARS + GAP + ROOF + RIGHT, TOP + height + FOOT)
-    write(figure, left, 22, f"{shorten(title, 40)}: ms of a step", TITLE)
+    write(figure, left, 22, shorten(title, 44), TITLE)
     write(figure, left + BARS + GAP, 22, "Under the roofline", TITLE)
     _draw_bars(axes_at(figure, left, TOP, BARS, tall), parts)
     for k, name in enumerate(names):
@@ -61,7 +60,7 @@ def _draw_bars(axes: Axes, parts: Sequence[Part]) -> None:
         before = before + values
     axes.set_ylim(len(parts) - 0.5, -0.5)
     axes.set_yticks([])
-    _tidy(axes, "milliseconds", "")
+    _tidy(axes, "milliseconds of a step", "")
     axes.legend(loc="best", fontsize=SMALL, framealpha=0.9, edgecolor="none", labelcolor=INK)
 
 
@@ -87,8 +86,7 @@ def _draw_roofline(axes: Axes, profile: Profile) -> None:
         chosen = [(a, b, 6 + 90 * s / longest) for a, b, s, d in points if d == direction]
         if chosen:
             a, b, sizes = zip(*chosen, strict=True)
-            options: dict[str, Any] = {"alpha": 0.65, "linewidths": 0, "label": direction}
-            axes.scatter(a, b, s=sizes, color=COLOURS[direction], **options)
+            axes.scatter(a, b, s=sizes, color=COLOURS[direction], alpha=0.65, linewidths=0)
     _tidy(axes, "operations for each byte", "10⁹ operations a second")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -96,6 +94,8 @@ def _draw_roofline(axes: Axes, profile: Profile) -> None:
     bandwidth, peak = machine.bandwidth / 1e9, machine.flops / 1e9
     told = f"memory: {bandwidth:.1f} GB a second    matrix product: {peak:.0f} · 10⁹ operations a second"
     axes.text(0, 1.02, told, transform=axes.transAxes, fontsize=SMALL, color=QUIET, va="bottom")
+    for direction in DIRECTIONS:  # dots of one size for the legend
+        axes.scatter([], [], s=30, color=COLOURS[direction], linewidths=0, label=direction)
     axes.legend(loc="lower right", fontsize=SMALL, framealpha=0.9, edgecolor="none", labelcolor=INK)
 
 

@@ -100,9 +100,10 @@ def profile(
 
     Examples
     --------
-    >>> from minisegnet import models
+    >>> from minisegnet import models, use_backend
     >>> model = models.build("unet", classes=2, width=2, depth=1)
-    >>> result = profile(model, size=16, batch=1, repeats=1, machine=Machine(1e9, 1e9))
+    >>> with use_backend("numpy"):
+    ...     result = profile(model, size=16, batch=1, repeats=1, machine=Machine(1e9, 1e9))
     >>> first = result.parts[0]
     >>> first.owner.name, first.output, first.work["forward"].flops  # 2 maps of 16 x 16, 27 weights, 2 operations
     ('encoder.0.0', (1, 2, 16, 16), 27648)
@@ -283,6 +284,8 @@ class _Memory(_Innermost):
         self._note()
         super().end(owner, direction)
         self.before.pop()
+        if self.before:  # what the inner one leaves behind is not the outer one's
+            self.before[-1] = tracemalloc.get_traced_memory()[0]
 
     def _note(self) -> None:
         """Note the peak since the last time for the innermost, and begin anew."""

@@ -55,15 +55,10 @@ def measure_machine(dtype: str = "float32", *, side: int = SIDE, copied: int = C
     cuts = np.linspace(0, copied, cores + 1).astype(int)
     with ThreadPoolExecutor(cores) as pool:
 
-        def copy() -> None:
-            list(
-                pool.map(
-                    lambda k: np.copyto(target[cuts[k] : cuts[k + 1]], source[cuts[k] : cuts[k + 1]]),
-                    range(cores),
-                )
-            )
+        def copy_piece(k: int) -> None:
+            np.copyto(target[cuts[k] : cuts[k + 1]], source[cuts[k] : cuts[k + 1]])
 
-        seconds = _shortest(copy)
+        seconds = _shortest(lambda: list(pool.map(copy_piece, range(cores))))
     return Machine(2 * side**3 / product, 2 * copied / seconds)
 
 

@@ -83,15 +83,6 @@ def examine(
         How long one picture is trained on, and how many learning rates are tried in the sweep, a step each.
     tell
         Is told what is done next.
-
-    Examples
-    --------
-    >>> from minisegnet import use_backend
-    >>> from minisegnet.training import Settings
-    >>> settings = Settings(data="shapes", size=(32, 32), count=8, model="unet", width=4, depth=1, batch=2, steps=1)
-    >>> with use_backend("numpy"):
-    ...     examine(Session(settings), steps=40, rates=16).findings
-    []
     """
     return _Examination(session, steps, rates, tell).run()
 

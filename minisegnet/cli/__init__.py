@@ -24,6 +24,8 @@ COMMANDS = {
     "export": "write a trained model as an ONNX file, for other programs",
     "import": "make a run of weights that were trained in PyTorch",
     "sample-data": "write synthetic pictures and masks as a folder, to try the other commands on",
+    "diagnose": "say why a training doesn't learn, and what to try",
+    "profile": "show where the time and memory of a training step go, layer by layer",
     "models": "list the models: parameters, receptive field, size of the result",
     "compare": "run every op on one picture on each backend, compare them and draw the result",
     "doctor": "say what is installed, which backends can run and what to do about the others",

@@ -5,15 +5,14 @@ where it is seen says little; where it was first does. The repetition looks at e
 is computed, and stops at the first thing that isn't finite.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from minisegnet.arrays import Array
 from minisegnet.autograd import Tensor, record
 from minisegnet.nn.module import Module
+from minisegnet.training.watching import Call, Observer, as_it_was, watched
 
 HUGE = 1e15  # beyond this, products of two numbers are near the end of float32 (3.4e38)
 
@@ -81,13 +80,12 @@ def first_nonfinite(
     picture 0 of the batch (counted from 0) has 1 NaN and 0 infinite values of 4
     """
     try:
-        with _as_it_was(model), np.errstate(all="ignore"):
+        with as_it_was(model), np.errstate(all="ignore"):
             _check_batch(images, labels, pixel_weight)
             _check_state(model)
-            _watch(model)
-            _step(
-                model, loss_of, images, labels, {} if pixel_weight is None else {"pixel_weight": pixel_weight}
-            )
+            options = {} if pixel_weight is None else {"pixel_weight": pixel_weight}
+            with watched(model, _Examiner()):
+                _step(model, loss_of, images, labels, options)
     except _Found as found:
         return str(found)
     return None
@@ -148,74 +146,33 @@ def _check_state(model: Module) -> None:
 # The layers
 
 
-def _watch(model: Module) -> None:
-    """Let the forward of every layer look at what goes in and what comes out."""
-    watched: set[Module] = set()
-    for name, module in model.named_modules():
-        if module not in watched and not any(
-            module.named_children()
-        ):  # a shared one comes under several names
-            watched.add(module)
-            vars(module)["forward"] = _Watched(name or "the model", module)
+class _Examiner(Observer):
+    """Looks at the numbers that go into each layer and come out of it."""
 
+    def __init__(self) -> None:
+        self.arrived: dict[Call, float] = {}  # the largest gradient at a layer's output
 
-class _Watched:
-    """Stands in for a layer's forward."""
-
-    def __init__(self, name: str, module: Module) -> None:
-        self.name, self.module, self.forward, self.calls = name, module, module.forward, 0
-
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
-        self.calls += 1
-        call = _Call(self, self.calls)
-        arrays = [a for a in map(_array_of, (*inputs, *options.values())) if a is not None]
-        for array in arrays:
+    def enters(self, call: Call, inputs: list[Array]) -> None:
+        for array in inputs:
             around = ", although the layers before it gave finite ones; something between them makes it"
             _check(array, f"{call}: its input", around, GROWN)
-        returned = self.forward(*(call.watch_input(x) for x in inputs), **options)
-        y, *rest = returned if isinstance(returned, tuple) else (returned,)
-        if isinstance(y, Tensor):
-            weights = [parameter.data for parameter in self.module.parameters()]
-            around = f", its input had none; the largest input was {_largest(arrays):.3g}"
-            around += f", the largest weight {_largest(weights):.3g}" if weights else ""
-            _check(y.data, f"{call}: its output", around, _cause([*arrays, *weights]))
-            y = call.watch_output(y)
-        return (y, *rest) if isinstance(returned, tuple) else y
 
+    def leaves(self, call: Call, inputs: list[Array], y: Array) -> None:
+        weights = [parameter.data for parameter in call.module.parameters()]
+        around = f", its input had none; the largest input was {_largest(inputs):.3g}"
+        around += f", the largest weight {_largest(weights):.3g}" if weights else ""
+        _check(y, f"{call}: its output", around, _cause([*inputs, *weights]))
 
-class _Call:
-    """One call of a layer: its name, and a look at the gradients on the way back."""
+    def gradient_enters(self, call: Call, dy: Array) -> None:
+        around = ", although those that were computed before it were finite"
+        _check(dy, f"{call}: the gradient that arrives at its output", around, BACKWARD)
+        self.arrived[call] = _largest([dy])
 
-    def __init__(self, layer: _Watched, number: int) -> None:
-        self.layer, self.number, self.arrived = layer, number, 0.0
-
-    def __str__(self) -> str:
-        call = f", call {self.number}" if self.layer.calls > 1 else ""
-        return f"{self.layer.name} ({type(self.layer.module).__name__}{call})"
-
-    def watch_output(self, y: Tensor) -> Tensor:
-        """Look at the gradient that arrives."""
-
-        def look(dy: Array) -> Array:
-            around = ", although those that were computed before it were finite"
-            _check(dy, f"{self}: the gradient that arrives at its output", around, BACKWARD)
-            self.arrived = _largest([dy])
-            return dy
-
-        return record(y.data, [y], look)
-
-    def watch_input(self, x: Any) -> Any:
-        """Look at the gradient that leaves."""
-
-        def look(dy: Array) -> Array:
-            around = (
-                f", the one that arrived at its output had none; the largest there was {self.arrived:.3g}"
-            )
-            cause = GROWN if self.arrived > HUGE else BACKWARD
-            _check(dy, f"{self}: the gradient that it passes back to its input", around, cause)
-            return dy
-
-        return record(x.data, [x], look) if isinstance(x, Tensor) else x
+    def gradient_leaves(self, call: Call, dx: Array) -> None:
+        arrived = self.arrived.get(call, 0.0)
+        around = f", the one that arrived at its output had none; the largest there was {arrived:.3g}"
+        cause = GROWN if arrived > HUGE else BACKWARD
+        _check(dx, f"{call}: the gradient that it passes back to its input", around, cause)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -237,36 +194,3 @@ def _largest(arrays: Sequence[Array]) -> float:
 def _cause(arrays: Sequence[Array]) -> str:
     """Tell numbers that have grown too large from arithmetic that goes wrong with ordinary ones."""
     return GROWN if _largest(arrays) > HUGE else OWN
-
-
-def _array_of(value: Any) -> Array | None:
-    """Return the numbers of an argument of a layer; None where it has none, or has whole numbers."""
-    data = value.data if isinstance(value, Tensor) else value
-    return data if getattr(getattr(data, "dtype", None), "kind", None) == "f" else None
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Leaving no trace
-
-
-@contextmanager
-def _as_it_was(model: Module) -> Iterator[None]:
-    """Put everything in a model back: attributes of modules (the step of a dropout), buffers, gradients."""
-    modules = [(module, dict(vars(module))) for _, module in model.named_modules()]
-    tensors = [tensor for kind in (model.named_parameters(), model.named_buffers()) for _, tensor in kind]
-    gradients = [(tensor, tensor.grad) for tensor in tensors]
-    buffers = [(buffer, buffer.data, buffer.data.copy()) for _, buffer in model.named_buffers()]
-    try:
-        for tensor in tensors:
-            tensor.grad = None  # else the new gradients would be added to the old
-        yield
-    finally:
-        for module, attributes in modules:
-            vars(module).clear()
-            vars(module).update(attributes)
-        for tensor, gradient in gradients:
-            tensor.grad = gradient
-        for buffer, data, copy in buffers:
-            if data.tobytes() != copy.tobytes():  # somebody has written into it
-                data[...] = copy
-            buffer.data = data

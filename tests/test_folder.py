@@ -318,7 +318,9 @@ def test_any_values_can_be_mapped(tmp_path: Path) -> None:
 def test_values_with_large_gaps_are_refused(tmp_path: Path) -> None:
     make(tmp_path, {"a": [0, 15, 255]})
     refused(
-        tmp_path, "hold the values 0, 15, so that 14 of 16 classes would never occur", "0 = background\n  15 = object"
+        tmp_path,
+        "hold the values 0, 15, so that 14 of 16 classes would never occur",
+        "0 = background\n  15 = object",
     )
     assert Folder(tmp_path, split="all", label_values=(0, 15)).ignore_index == 255
     (tmp_path / "classes.txt").write_text("\n".join(f"class {k}" for k in range(21)))

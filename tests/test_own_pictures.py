@@ -11,7 +11,20 @@ from minisegnet.cli import main
 from minisegnet.data import Folder, read_image, read_mask
 from minisegnet.data.layouts import find_layout
 
-TRAIN = ["--width", "2", "--depth", "1", "--steps", "3", "--batch", "2", "--backend", "numpy", "--name", "mine"]
+TRAIN = [
+    "--width",
+    "2",
+    "--depth",
+    "1",
+    "--steps",
+    "3",
+    "--batch",
+    "2",
+    "--backend",
+    "numpy",
+    "--name",
+    "mine",
+]
 
 
 @pytest.mark.slow
@@ -21,7 +34,10 @@ def test_from_a_folder_to_a_model_a_report_and_masks(layout, tmp_path, monkeypat
     layout_makers.make(layout, Path("data"))
     assert main(["check-data", "data", "--out", "check"]) == 0, capsys.readouterr()
     assert main(["train", "data", *TRAIN]) == 0
-    assert main(["evaluate", "runs/mine", "data", "--split", "all", "--backend", "numpy", "--report", "report"]) == 0
+    assert (
+        main(["evaluate", "runs/mine", "data", "--split", "all", "--backend", "numpy", "--report", "report"])
+        == 0
+    )
     report = json.loads(Path("report/report.json").read_text(encoding="utf-8"))
     assert len(report["pictures"]) == len(Folder("data", split="all"))
     assert Path("report/report.html").read_text(encoding="utf-8").startswith("<!")

@@ -16,6 +16,7 @@ from layout_makers import (
     VOC_NAMES,
     frame,
     make,
+    pages,
     samples_of,
     with_border,
     write_camvid_colours,
@@ -375,3 +376,20 @@ def test_training_takes_a_layout_as_it_comes(
     assert (tmp_path / "runs" / "data-unet" / "best.safetensors").exists()
     told = find_layout(tmp_path / "data").notes
     assert all(f"note: {note}" in said.err + said.out for note in told)
+
+
+@pytest.mark.parametrize("kind", ["pages", "array"])
+def test_pictures_of_many_channels(kind: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    stacks = {}
+    for sample in samples_of("train", 3):
+        stacks[sample.name] = rng.integers(0, 65536, (*SIZE, 6), np.uint16)
+        (tmp_path / "images").mkdir(exist_ok=True)
+        if kind == "pages":
+            pages(tmp_path / "images" / f"{sample.name}.tif", *np.moveaxis(stacks[sample.name], 2, 0))
+        else:
+            np.save(tmp_path / "images" / f"{sample.name}.npy", stacks[sample.name])
+        write_values(tmp_path / "masks" / f"{sample.name}.png", sample.labels)
+    dataset = Folder(tmp_path, split="all")
+    assert dataset.channels == 6
+    assert all(np.array_equal(sample.image, stacks[sample.name]) for sample in dataset)

@@ -46,8 +46,9 @@ def short(value: object) -> str:
     """
     if isinstance(value, dict):
         return f"a table of {', '.join(short(key) for key in list(value)[:5]) or 'nothing'}"
+    long = isinstance(value, str | list) and len(value) > 60
     text = repr(value[:60] if isinstance(value, str | list) else value)
-    return text if len(text) <= 62 else f"{text[:59]}..."
+    return f"{text[:59]}..." if long or len(text) > 62 else text
 
 
 def whole(value: object, what: str, least: int = 0) -> int:

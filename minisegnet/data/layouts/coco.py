@@ -58,7 +58,7 @@ def find(root: Path) -> Layout | None:
         return None
     parsed = {path: parsed_file(path) for path in files.values()}
     told = describe(root)
-    names = _class_names([p for p in parsed.values() if p is not None], told)
+    names = _class_names(root, [p for p in parsed.values() if p is not None], told)
     parts: dict[str, list[Entry]] = {}
     for split, path in files.items():
         content = parsed[path]
@@ -256,7 +256,7 @@ def _add(store: ShapeStore, value: int, told: object, size: Pair | None, what: s
 # Classes and pictures
 
 
-def _class_names(files: list[Parsed], told: Description | None) -> tuple[str, ...]:
+def _class_names(root: Path, files: list[Parsed], told: Description | None) -> tuple[str, ...]:
     """Return the names of all classes, background first; classes.txt may put them in another order."""
     above = {c.above for p in files for c in p.categories if c.above != c.name}
     used = {p.categories[k].name for p in files for k in p.used}
@@ -266,14 +266,16 @@ def _class_names(files: list[Parsed], told: Description | None) -> tuple[str, ..
         for c in p.categories
         if c.name in used or c.name not in above  # a group of categories that nothing belongs to is no class
     ]
-    return with_background(dict.fromkeys(names), told)
+    return with_background(root, dict.fromkeys(names), told)
 
 
-def with_background(found: Iterable[str], told: Description | None) -> tuple[str, ...]:
+def with_background(root: Path, found: Iterable[str], told: Description | None) -> tuple[str, ...]:
     """Put the background before the names that outlines have, or take what a file says instead, if it names all."""
     names = ("background", *(name for name in found if name.lower() not in BACKGROUND))
     if len(names) > MOST_CLASSES:
-        raise ValueError(f"the annotations have {len(names):,} classes; expected at most {MOST_CLASSES:,}")
+        raise ValueError(
+            f"{root}: the annotations have {len(names):,} classes; expected at most {MOST_CLASSES:,}"
+        )
     if told is None or told.class_names is None:
         return names
     listed = told.class_names

@@ -52,7 +52,7 @@ def find(root: Path) -> Layout | None:
     files = {"": here} if here else divided
     parsed = {path: parsed_file(path) for paths in files.values() for path in paths}
     labels = sorted({name for content in parsed.values() for name in content.names})
-    names = with_background((name for name in labels if name != IGNORE), told)
+    names = with_background(root, (name for name in labels if name != IGNORE), told)
     parts = {
         split: [_entry(root, path, parsed[path], names) for path in paths] for split, paths in files.items()
     }

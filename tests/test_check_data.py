@@ -529,3 +529,24 @@ def test_one_picture_at_a_time_is_in_memory(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 24e6  # all pictures together have 30 million bytes
+
+
+def test_the_page_explains_every_finding() -> None:
+    import re
+
+    import minisegnet
+
+    package = Path(minisegnet.__file__).parent
+    source = "".join(path.read_text(encoding="utf-8") for path in sorted((package / "data").rglob("*.py")))
+    codes = set(re.findall(r'(?:Finding|_finding|_unreadable)\(\s*"([a-z-]+)"', source))
+    codes |= set(re.findall(r'\(\s*"([a-z]+-[a-z-]+)",\s*"(?:[a-z ]+)",', source))
+    for code in ("duplicate", "near-duplicate"):
+        codes |= {code, f"{code}-across-splits", f"{code}-within-split"}
+    page = (package.parent / "docs" / "check-data.md").read_text(encoding="utf-8")
+    told = {
+        name
+        for line in page.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`([a-z-]+)`", line.split("|")[1])
+    }
+    assert len(codes) > 30 and told == codes, told ^ codes

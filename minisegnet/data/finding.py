@@ -46,8 +46,8 @@ class Finding(NamedTuple):
 class Refused(ValueError):
     """A data set can't be opened; ``findings`` says why.
 
-    >>> str(Refused("cells", [Finding("no-pictures", "error", "images/ is empty", "", "Put pictures there.")]))
-    'cells: images/ is empty. Put pictures there.'
+    >>> str(Refused("cells", [Finding("empty-file", "error", "an empty file", "", "Copy it again.", ("a.png",))]))
+    'cells: an empty file: a.png. Copy it again.'
     """
 
     def __init__(self, root: object, findings: Sequence[Finding], most: int = 5) -> None:
@@ -63,9 +63,9 @@ def collecting() -> Iterator[list[tuple[object, Finding]]]:
     """Collect what would be refused, as far as one can go on without it, and in which folder it was found.
 
     >>> with collecting() as findings:
-    ...     refuse("cells", [Finding("twice", "error", "two files of one name", "", "Take one away.")])
+    ...     refuse("cells", [Finding("same-name", "error", "two files of one name", "", "Take one away.")])
     >>> [(folder, finding.code) for folder, finding in findings]
-    [('cells', 'twice')]
+    [('cells', 'same-name')]
     """
     findings: list[tuple[object, Finding]] = []
     token = _kept.set(findings)

@@ -76,7 +76,7 @@ def remark_of(checked: Checked, pair: SeenPair) -> str:
         if finding.severity != "note" and any(
             f" {name} " in f" {told} " for told in finding.files for name in names
         ):
-            return finding.code.replace("-", " ")
+            return finding.code.removesuffix("-across-splits").replace("-", " ")
     return ""
 
 

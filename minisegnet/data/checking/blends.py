@@ -24,6 +24,7 @@ FEWEST = 4  # fewer pixels than this prove nothing
 FREQUENT = 0.05  # share of a mask that a value of a large area has
 MOSTLY = 0.65  # share of a mask's thin values that must lie between two others: of real small classes, few do
 RINGING = 3  # so many values beside the smallest and the largest frequent one, all of them rarer
+RINGING_APART = 64  # these two differ by at least so much: numbers of classes lie closer
 RINGING_MORE = 2  # so many times as frequent as the values in the middle
 RINGING_FILLED = 0.05  # and hardly ever an area
 
@@ -108,7 +109,8 @@ def blended(mask: Array, counts: Counts | None = None) -> Blend | None:
     if len(frequent) < 2:
         return None
     if _rings(counts, int(frequent[0]), int(frequent[-1])):
-        return Blend(tuple(counts.values[inside].tolist()), sure=True)
+        rare = inside & (counts.pixels < FREQUENT * mask.size)
+        return Blend(tuple(counts.values[rare].tolist()), sure=True)
     if counts.pixels[thin].sum() < FEWEST or len(values) < MOSTLY * inside.sum():
         return None
     if len(values) >= SEVERAL and len(values) > len(solid):
@@ -119,7 +121,7 @@ def blended(mask: Array, counts: Counts | None = None) -> Blend | None:
 
 def _rings(counts: Counts, low: int, high: int) -> bool:
     """Say whether values beside the two outer ones are more frequent than in the middle, as JPEG leaves them."""
-    if high - low < 2 * FAR + 2 * RINGING:
+    if high - low < RINGING_APART:
         return False
     pixels = counts.as_dict()
     beside = [*range(low + 1, low + 1 + RINGING), *range(high - RINGING, high)]

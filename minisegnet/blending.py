@@ -29,12 +29,10 @@ from minisegnet.sizes import IntOrPair, Layer, Pair, as_pair, input_range
 
 SMALLEST = 64  # models return the picture's size from 64 x 64 up; what is smaller is mirrored outwards
 LEAST_TILE = 768  # by default; deeper models want larger ones
-MARGINS = (
-    6  # in a default tile: two of them are thrown away, so that (6 / 4)**2 = 2.25 times the work is done
-)
-SIGMA = (
-    1 / 8
-)  # of the tile: the Gaussian's deviation. At the middle of an edge the weight is exp(-8), 1 / 2981
+# In a default tile: two of them are thrown away, so that (6 / 4)**2 = 2.25 times the work is done.
+MARGINS = 6
+# The Gaussian's deviation, in tiles. At the middle of an edge its weight is exp(-8), 1 / 2981.
+SIGMA = 1 / 8
 BAND = 8  # tiles side by side whose scores are kept until the next row of tiles has been added
 
 

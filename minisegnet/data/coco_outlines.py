@@ -20,12 +20,8 @@ from minisegnet.data.outlines import one_by_one
 from minisegnet.ops import checks
 
 FORMS = ("polygons", "rle")
-BACKGROUND = (
-    "background",
-    "_background_",
-    "__background__",
-    "0",
-)  # class 0 with one of these names is what is left over, and has no outlines
+# Class 0 with one of these names is what is left over, and has no outlines.
+BACKGROUND = ("background", "_background_", "__background__", "0")
 
 
 class CocoOutlines:

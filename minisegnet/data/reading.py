@@ -176,7 +176,7 @@ def _sixteen_bits(path: Path, image: "Image.Image") -> Array:
             f"{path} holds integers from {a.min()} to {a.max()}; expected 0 to 65535 (16 bits): scale them, or "
             f"{SAVE_NPY}"
         )
-    return a.astype(np.uint16)
+    return a.astype(np.uint16, copy=False)
 
 
 def _image_from_array(path: Path, a: Array) -> Array:

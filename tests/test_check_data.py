@@ -189,6 +189,32 @@ def test_large_files_are_not_unpacked(tmp_path: Path) -> None:
     assert "2,240 in all; expected at most 1,000" in findings["unreadable-picture"].files[0]
 
 
+@pytest.mark.parametrize("layout", layout_makers.LAYOUTS)
+def test_damaged_pictures_and_masks_are_named_in_every_layout(layout: str, tmp_path: Path) -> None:
+    layout_makers.make(layout, tmp_path)
+    healthy = check_data(tmp_path)
+    assert healthy.layout is not None
+    first, second = healthy.layout.entries()[:2]
+    first.image.write_bytes(first.image.read_bytes()[:200])
+    errors = {"unreadable-picture"}
+    if second.mask.path.suffix == ".png":
+        second.mask.path.write_bytes(b"")
+        errors.add("empty-file")
+    checked = check_data(tmp_path)
+    assert {finding.code for finding in checked.of("error")} == errors
+    told = "".join(finding.headline() for finding in checked.of("error"))
+    assert first.image.name in told and ("empty-file" not in errors or second.mask.path.name in told)
+
+
+@pytest.mark.parametrize("layout", ["coco", "labelme"])
+def test_damaged_annotations_are_named(layout: str, tmp_path: Path) -> None:
+    layout_makers.make(layout, tmp_path)
+    path = next(iter(sorted(tmp_path.rglob("*.json"))))
+    path.write_text(path.read_text(encoding="utf-8")[:100], encoding="utf-8")
+    (finding,) = (f for f in check_data(tmp_path).findings if f.severity == "error")
+    assert path.name in finding.text() and finding.do
+
+
 def test_a_folder_of_no_layout(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing here")
     (finding,) = check_data(tmp_path).findings

@@ -168,8 +168,8 @@ def class_weights(dataset: Dataset, kind: str) -> Array:
     Notes
     -----
     D. Eigen and R. Fergus, "Predicting Depth, Surface Normals and Semantic Labels with a Common Multi-Scale
-    Convolutional Architecture" (2015), section 6.3.2; V. Badrinarayanan, A. Kendall and R. Cipolla, "SegNet" (2017),
-    section 3.2 (both numbers as we recall them).
+    Convolutional Architecture" (2015), section 6.3.1; V. Badrinarayanan, A. Kendall and R. Cipolla, "SegNet" (2017),
+    section 3.1.
     """
     counts = count_labels(dataset)
     if not counts.pixels.any():
@@ -182,8 +182,8 @@ def class_weights(dataset: Dataset, kind: str) -> Array:
 def weights_of(counts: LabelCounts, kind: str) -> Array:
     """Work out :func:`class_weights` from what was counted, (C,) float32.
 
-    >>> weights_of(LabelCounts(np.array([90, 10, 0]), np.array([100, 100, 0])), "inverse").round(2)
-    array([0.56, 5.  , 0.  ], dtype=float32)
+    >>> weights_of(LabelCounts(np.array([90, 10, 0]), np.array([100, 100, 0])), "inverse")
+    array([0.5555556, 5.       , 0.       ], dtype=float32)
     """
     checks.choice(kind, WEIGHTINGS, "kind", "class_weights")
     pixels, of_pictures = counts

@@ -32,6 +32,7 @@ MARGIN, GAP, HEAD, NAME = 14, 10, 34, 17  # pixels
 WIDEST = 1120  # of the sheet
 LARGEST, SMALLEST = 300, 120  # sides of a cell, for few pictures and for many
 FLATTEST = 0.3  # height of a row of flat pictures, as a share of the cell's side
+ENOUGH = 4  # times the final size: what a picture is thinned out to, before its pixels are mixed
 WHOLE = 3  # from so many times on, a picture is enlarged by a whole number
 NARROWEST = 560  # so that there is room for a legend
 
@@ -77,7 +78,8 @@ def thumbnail(
     >>> small.rgb.shape
     (6, 6, 3)
     """
-    rgb = to_rgb(image)
+    step = max(1, max(image.shape[:2]) // (ENOUGH * side))  # of a huge picture a part of the pixels is enough
+    rgb, labels = to_rgb(image[::step, ::step]), labels[::step, ::step]
     labels, _ = label_map(labels, len(as_palette(palette, "thumbnail")), ignore_index, "labels", "thumbnail")
     times = side // max(labels.shape)
     if times >= WHOLE:

@@ -88,7 +88,7 @@ def _draw(entry: Entry, pair: SeenPair, key: Key, side: int, remark: str, seen: 
     labels = np.full(image.shape[:2], IGNORED, np.uint16)  # without labels the picture alone is drawn
     if pair.whole and pair.image.file.size == pair.mask.file.size:
         labels = key.table[entry.mask.read()]
-    seen.update(np.unique(labels).tolist())
+        seen.update(key.table[pair.mask.counts.values].tolist() if pair.mask.counts else [])
     return thumbnail(name, image, labels, key.colours, side=side, ignore_index=IGNORED, remark=remark)
 
 

@@ -71,7 +71,7 @@ def check_data(
     ...     write_mask(Path(root, "masks/a.png"), np.zeros((4, 5), np.uint8), [(0, 0, 0)])
     ...     [finding.headline() for finding in check_data(root, essential=True).findings]
     ['pictures without a mask: b', 'picture and mask differ in size (H, W): images/a.png (4, 6) and masks/a.png (4, 5)',
-     'all masks hold the value 0 and nothing else']
+     'all masks hold the value 0 and nothing else', 'there is 1 picture; expected two or more']
     """
     root = Path(root)
     with collecting() as problems:
@@ -110,7 +110,9 @@ def _unknown(root: Path, error: ValueError) -> Sequence[Finding]:
     """Make a finding of whatever find_layout raised."""
     if isinstance(error, Refused):
         return error.findings
-    return [Finding("layout", "error", str(error).removeprefix(f"{root}: "), "", "")]
+    text = str(error).removeprefix(f"{root}: ")
+    why = "Nothing can be learned unless it is known which picture has which labels."
+    return [Finding("layout", "error", text, why, "docs/layouts.md shows each layout that is read.")]
 
 
 def _divisible(layout: Layout) -> list[Finding]:

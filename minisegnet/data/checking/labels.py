@@ -51,7 +51,9 @@ def check_labels(layout: Layout, pairs: Sequence[SeenPair]) -> Labels:
         )
     except ValueError as error:
         text = str(error).removeprefix(f"{layout.root}: ")
-        return Labels(None, [*findings, Finding("classes", "error", text, "", "")], blends)
+        why = "The numbers in the masks have no meaning without it."
+        do = "docs/layouts.md tells what classes.txt and dataset.toml may say."
+        return Labels(None, [*findings, Finding("classes", "error", text, why, do)], blends)
     return Labels(classes, [*findings, *_many(layout, classes, values)], blends)
 
 

@@ -1,6 +1,8 @@
 """Planted illnesses are named, and healthy set-ups aren't blamed."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -259,7 +261,7 @@ def test_one_class_drowns_the_others(session_of):
         ({"lr": 1e-6}, "rate-too-low"),
         pytest.param({"lr": 1e-5, "optimizer": "sgd"}, "rate-too-low", marks=pytest.mark.slow),
         ({"lr": 30.0}, "rate-too-high"),
-        pytest.param({"lr": 5.0, "optimizer": "sgd"}, "rate-too-high", marks=pytest.mark.slow),
+        pytest.param({"lr": 30.0, "optimizer": "sgd"}, "rate-too-high", marks=pytest.mark.slow),
     ],
 )
 def test_rates(session_of, settings, name):
@@ -322,6 +324,21 @@ def test_reading_a_sweep():
     breaks = Trial(rates, [1, 1, 0.9, 0.5, 0.3], "NaN", None)
     assert read_sweep(breaks).bursts == rates[5]
     assert read_sweep(Trial(rates, [], "NaN", None)).bursts == rates[0]
+
+
+def test_a_rate_that_learns_slowly_is_only_a_note(session_of):
+    _, found = look(session_of(lr=2e-4))
+    assert wrong(found) == set()
+    assert found["rate-low"].severity == NOTE
+    assert found["rate-low"].advice == "try --lr 0.003"
+
+
+@pytest.mark.slow
+def test_the_example_of_the_page_runs(capsys):
+    page = (Path(__file__).parent.parent / "docs" / "diagnose.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(compile(example, "diagnose.md", "exec"), {})
+    assert capsys.readouterr().out == "wrong rate-too-low try --lr 0.003\n"
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -327,7 +327,7 @@ def test_reading_a_sweep():
 
 
 def test_a_rate_that_learns_slowly_is_only_a_note(session_of):
-    _, found = look(session_of(lr=2e-4))
+    _, found = look(session_of(lr=5e-4), steps=60)
     assert wrong(found) == set()
     assert found["rate-low"].severity == NOTE
     assert found["rate-low"].advice == "try --lr 0.003"

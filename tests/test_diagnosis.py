@@ -84,7 +84,7 @@ def look(session, **options):
     before = {name: array.tobytes() for name, array in session.model.state_dict().items()}
     memory = {name: np.asarray(v).tobytes() for name, v in session.optimizer.state_dict().items()}
     attributes = {name: id(value) for name, value in vars(session).items()}
-    diagnosis = examine(session, **{"steps": 40, "rates": 20, **options})
+    diagnosis = examine(session, **{"steps": 40, "rates": 12, **options})
     assert {name: array.tobytes() for name, array in session.model.state_dict().items()} == before
     assert {name: np.asarray(v).tobytes() for name, v in session.optimizer.state_dict().items()} == memory
     assert {name: id(value) for name, value in vars(session).items()} == attributes
@@ -295,7 +295,7 @@ def test_first_weights_of_the_wrong_scale(session_of, factor, name):
 def test_certain_scores_at_the_start(session_of):
     session = session_of()
     session.model.head.weight.data *= 200
-    _, found = look(session)
+    _, found = look(session, steps=2, rates=4)
     assert "start-loss" in wrong(found)
     assert "ln 5 = 1.609" in found["start-loss"].seen
 
@@ -303,7 +303,7 @@ def test_certain_scores_at_the_start(session_of):
 def test_numbers_that_are_not_finite(session_of):
     session = session_of()
     session.model.head.weight.data[:] = np.nan
-    _, found = look(session)
+    _, found = look(session, steps=2, rates=4)
     assert "not-finite" in wrong(found)
     assert "head.weight" in found["not-finite"].seen
 
@@ -349,7 +349,7 @@ WORDS = ["diagnose", "--width", "4", "--depth", "1", "--batch", "2", "--backend"
 
 def test_the_command_on_a_folder(tmp_path, capsys):
     folder = write_folder(Synthetic("shapes", count=8, size=32), tmp_path / "data")
-    assert main([*WORDS, str(folder), "--out", str(tmp_path / "look")]) == 0
+    assert main([*WORDS, str(folder), "--steps", "20", "--out", str(tmp_path / "look")]) == 0
     text = capsys.readouterr().out
     assert "Nothing is likely wrong." in text
     assert "plan: 48 learning rates" in text

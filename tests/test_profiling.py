@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -318,3 +320,10 @@ def test_the_command_refuses(capsys):
     assert "has no option 'depth'" in capsys.readouterr().err
     assert main([*WORDS, "--out", "a.jpg"]) == 1
     assert "ends in .png" in capsys.readouterr().err
+
+
+def test_the_example_of_the_page_runs(capsys):
+    page = (Path(__file__).parent.parent / "docs" / "profile.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(compile(example, "profile.md", "exec"), {})
+    assert "Work(flops=" in capsys.readouterr().out

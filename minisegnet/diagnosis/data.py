@@ -13,7 +13,8 @@ FLAT = 0.5 / 255  # a deviation below this is no contrast: half a step of 8 bits
 FAR_MEAN, FAR_LOW, FAR_HIGH = 3.0, 0.1, 10.0  # of normalised pictures: this far off does harm
 NEAR_MEAN, NEAR_LOW, NEAR_HIGH = 0.5, 0.5, 2.0  # so far is usual
 MUCH_IGNORED = 0.5
-LIKE_BACKGROUND = 0.6  # share of the pixels, and of those at the border, that a background usually has
+LIKE_BACKGROUND = 0.6  # share of the pixels that a background usually has
+LIKE_OBJECTS = 0.8  # share of the pictures in which objects of one class are
 LARGE = 0.9  # a class with such a share of the pixels can drown the others
 BACKGROUNDS = ("background", "backgr", "bg", "배경", "hintergrund", "none", "nothing")
 
@@ -184,27 +185,24 @@ def _missing(names: Sequence[str], number: int) -> list[Finding]:
 
 
 def _background(names: Sequence[str], shares: np.ndarray, pictures: Sequence[Picture]) -> list[Finding]:
-    """See whether the class that is called background looks like one: large, and at the pictures' borders."""
+    """See whether the class that is called background looks like an object, and another looks like the background."""
     called = [c for c, name in enumerate(names) if name.lower() in BACKGROUNDS]
     if len(called) != 1:
         return []
-    borders = np.zeros(len(names))
-    for picture in pictures:
-        edge = np.concatenate(
-            [picture.labels[0], picture.labels[-1], picture.labels[1:-1, 0], picture.labels[1:-1, -1]]
-        )
-        borders += [(edge == c).mean() for c in range(len(names))]
     b, other = called[0], int(np.argmax(shares))
-    if other == b or min(shares[other], borders[other] / len(pictures)) < LIKE_BACKGROUND:
+    occurs = float(np.mean([picture.counts[b] > 0 for picture in pictures]))
+    always = all(picture.counts[other] > 0 for picture in pictures)
+    if other == b or not always or shares[other] < LIKE_BACKGROUND or occurs > LIKE_OBJECTS:
         return []
     return [
         Finding(
             "label-map",
             DOUBTFUL,
-            f"the class called {names[b]!r} has {percent(float(shares[b]))} of the pixels and seldom lies at the "
-            f"pictures' borders, while {names[other]!r} has {percent(float(shares[other]))} and does",
-            "the label map (which number means which class) looks mixed up: names, colours and metrics would be "
-            "those of other classes",
+            f"the class called {names[b]!r} has {percent(float(shares[b]))} of the pixels, and in "
+            f"{percent(1 - occurs)} of the pictures there is none, while {names[other]!r} is in all of them and has "
+            f"{percent(float(shares[other]))}",
+            "the label map (which number means which class) looks mixed up: names, colours and metrics would be those "
+            "of other classes",
             "compare a mask with its picture, and correct the order in classes.txt (`value = name` leaves no doubt)",
         )
     ]

@@ -25,7 +25,7 @@ RATES = 48  # of the sweep, one step each
 LOWEST, HIGHEST = 1e-6, 10.0  # rates of the sweep
 LEARNED = 0.5  # of a blind guess's loss: who comes below has learned the picture
 SLOW = 0.8  # who doesn't come below this is compared with other rates
-STUCK = 0.95  # who doesn't come below this has learned nothing
+STUCK = 0.9  # who doesn't come below this has learned nothing
 BETTER = 0.6  # of the loss at one rate: that at a better one
 LAST = 5  # steps at the end whose median counts
 STRAY = 0.05  # share of pixels that aren't said to be of the most frequent class
@@ -261,7 +261,10 @@ def check_rate(
             if low
             else "every step overshoots, so that the loss jumps about instead of falling"
         )
-        return [Finding(f"rate-too-{'low' if low else 'high'}", WRONG, seen, why, f"try --lr {_round(best)}")]
+        advice = f"try --lr {_round(best)}"
+        if low and own.end < STUCK * min(blind, own.start):  # it does learn, if slowly
+            return [Finding("rate-low", NOTE, seen, "a higher rate may need fewer steps", advice)]
+        return [Finding(f"rate-too-{'low' if low else 'high'}", WRONG, seen, why, advice)]
     if swept.bursts is None or rate < swept.bursts:
         return []
     return [

@@ -7,9 +7,10 @@ import argparse
 import contextlib
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from minisegnet.words import nearest
 
 
 class Option(NamedTuple):
@@ -137,8 +138,8 @@ def _of_file(path: Path, names: list[str]) -> dict[str, Any]:
     for key, value in read_toml(path).items():
         name = key.replace("-", "_")
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            near = nearest(name, known)
+            hint = f"; did you mean {near!r}?" if near else ""
             raise ValueError(f"{path}: there is no option {key!r} here{hint} Known: {', '.join(known)}")
         values[name] = _checked(
             path, key, value, "table" if name == "options" else OPTIONS_BY_NAME.get(name, "text")

@@ -5,13 +5,13 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from minisegnet.data.colours import NamedColours
 from minisegnet.data.pairs import some
 from minisegnet.data.palettes import Colour, Palette, as_hex, of_hex
+from minisegnet.words import did_you_mean
 
 MOST_BYTES = 2**20  # of such a file
 IGNORED = 255  # what most data sets write where nobody knows the class
@@ -284,8 +284,7 @@ def _several(path: Path, table: Mapping[str, Any], key: str, where: str) -> list
 def _known(path: Path, table: Mapping[str, Any], known: tuple[str, ...], where: str = "") -> None:
     for key in table:
         if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            hint = did_you_mean(key, known)
             raise ValueError(
                 f"{path}: {f'{where} has' if where else 'it has'} an unknown key {_short(key)}{hint}; expected "
                 f"{', '.join(known)}"

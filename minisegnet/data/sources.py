@@ -1,10 +1,10 @@
 """Open data by what a user calls it: the name of a synthetic set, or a folder."""
 
-from difflib import get_close_matches
 from pathlib import Path
 
 from minisegnet.data.sample import Dataset
 from minisegnet.sizes import IntOrPair
+from minisegnet.words import did_you_mean
 
 LAYOUT = """\
 a folder with
@@ -52,14 +52,13 @@ def open_dataset(
     if source in KINDS:
         return Synthetic(str(source), split=split, count=count, size=size, seed=seed)
     if not Path(source).is_dir():
-        near = get_close_matches(str(source).lower(), KINDS, n=1)
         what = (
             "it is a file, not a folder"
             if Path(source).is_file()
             else "there is no such folder or synthetic set"
         )
         raise ValueError(
-            f"the data is {str(source)!r}: {what}{f' (did you mean {near[0]!r}?)' if near else ''}. Expected one of "
+            f"the data is {str(source)!r}: {what}{did_you_mean(str(source), KINDS)}. Expected one of "
             f"{', '.join(KINDS)}, or {LAYOUT}"
         )
     for name, value in (("count", count), ("size", size)):

@@ -1,6 +1,5 @@
 """Losses by name, and weighted sums of them: ``build("ce + 0.5*dice")``."""
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from minisegnet.losses.dice import dice
 from minisegnet.losses.focal import focal
 from minisegnet.losses.lovasz import lovasz_softmax
 from minisegnet.losses.tversky import tversky
+from minisegnet.words import nearest
 
 Loss: TypeAlias = Callable[..., Tensor]
 
@@ -140,5 +140,5 @@ def _options_of(loss: Loss) -> list[str]:
 
 
 def _nearest(name: str, known: Any) -> str:
-    found = difflib.get_close_matches(name.lower(), sorted(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else "."
+    near = nearest(name, sorted(known))
+    return f"; did you mean {near!r}?" if near else "."

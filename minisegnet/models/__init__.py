@@ -7,14 +7,13 @@
 
 import importlib
 import inspect
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from minisegnet import nn
 from minisegnet.sizes import as_int
+from minisegnet.words import did_you_mean
 
 # Name: the file in this folder, and the class in it. Files are imported when a model is built.
 MODELS = {
@@ -68,7 +67,7 @@ def build(
         The model's own, such as ``depth`` or ``norm``.
     """
     if name not in MODELS:
-        hint = _did_you_mean(str(name).lower(), MODELS)
+        hint = did_you_mean(str(name).lower(), MODELS)
         raise ValueError(f"there is no model named {name!r}{hint}; expected one of: {', '.join(MODELS)}")
     file, class_name = MODELS[name]
     make = getattr(importlib.import_module(f"minisegnet.models.{file}"), class_name)
@@ -77,15 +76,10 @@ def build(
     known = [option.name for option in inspect.signature(make).parameters.values() if option.kind is KEYWORD]
     for option in options:
         if option not in known:
-            hint = _did_you_mean(option, known)
+            hint = did_you_mean(option, known)
             raise TypeError(f"{name} has no option {option!r}{hint}; its options: {', '.join(known)}")
     with nn.creating(dtype=dtype, seed=seed, initialise=initialise):
         built: nn.Module = make(
             as_int(in_channels, "in_channels", 1), as_int(classes, "classes", 1), **options
         )
     return built
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,7 +1,6 @@
 """Module: something with parameters and a forward, made of other modules."""
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, Self
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from minisegnet.arrays import Array
 from minisegnet.autograd import Tensor
 from minisegnet.ops.dispatch import is_cupy, to_backend
+from minisegnet.words import nearest
 
 SHOWN = 10  # so many problems of a state that doesn't fit are listed
 
@@ -176,8 +176,8 @@ def _misfits(own: Mapping[str, Tensor], given: Mapping[str, Array], strict: bool
 
 
 def _did_you_mean(name: str, known: Mapping[str, Tensor]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(name, known)
+    return f" (did you mean {near}?)" if near else ""
 
 
 def _is_float_array(value: Any) -> bool:

@@ -4,9 +4,10 @@ import math
 import re
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
+
+from minisegnet.words import did_you_mean
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "poly", "step")
@@ -128,10 +129,9 @@ class Settings:
         known = [f.name for f in fields(cls)]
         for name in values:
             if name not in known:
-                near = get_close_matches(name, known, n=1)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
                 raise ValueError(
-                    f"there is no setting named {name!r}{hint}; expected some of: {', '.join(known)}"
+                    f"there is no setting named {name!r}{did_you_mean(name, known)}; expected some of: "
+                    f"{', '.join(known)}"
                 )
         return cls(**values)
 
@@ -222,9 +222,9 @@ def _is_number(value: Any) -> bool:
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        near = get_close_matches(value, known, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"{name} is {value!r}{hint}; expected one of: {', '.join(known)}")
+        raise ValueError(
+            f"{name} is {value!r}{did_you_mean(value, known)}; expected one of: {', '.join(known)}"
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ say. Steps are named in an expression; what they draw depends on a key of intege
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from minisegnet.data.augment.focus import aim, draw_focus
 from minisegnet.data.augment.motion import Motion, move
 from minisegnet.data.sample import Sample
 from minisegnet.sizes import IntOrPair, as_int, as_pair
+from minisegnet.words import nearest
 
 __all__ = ["Augmentation", "Colours", "Motion", "build", "move", "names", "recolour"]
 
@@ -141,8 +141,8 @@ class Augmentation:
 
 
 def _hint(step: str) -> str:
-    near = get_close_matches(step.lower(), names(), n=1)
-    guess = f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(step, names())
+    guess = f"; did you mean {near!r}?" if near else "."
     if step == "crop":
         guess = "; a crop needs no name, it is made where a size is given."
     return f"{guess} Expected names joined by +, or none: {', '.join(names())}"

@@ -3,12 +3,12 @@
 import importlib
 import inspect
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from typing import Any
 
 from minisegnet.data.sample import Dataset, Sample
 from minisegnet.data.synthetic.drawing import SMALLEST, checked_size
 from minisegnet.sizes import IntOrPair, Pair, as_int
+from minisegnet.words import did_you_mean
 
 KINDS = ("shapes", "cells", "streets")  # a file for each, with a function of the same name
 # How many pictures a split has unless it is told. Their order numbers the splits; it stays as it is for ever.
@@ -108,7 +108,7 @@ def _one_of(value: Any, known: Iterable[str], complaint: str) -> str:
         )
     if value not in names:
         raise ValueError(
-            f"{complaint} {value!r}{_did_you_mean(value, names)}; expected one of: {', '.join(names)}"
+            f"{complaint} {value!r}{did_you_mean(value, names)}; expected one of: {', '.join(names)}"
         )
     return value
 
@@ -119,12 +119,7 @@ def _check_options(kind: str, draw: Callable[..., Sample], options: dict[str, An
     for name in options:
         if name not in known:
             raise TypeError(
-                f"{kind} has no option {name!r}{_did_you_mean(name, known)}; its options: {', '.join(known)}"
+                f"{kind} has no option {name!r}{did_you_mean(name, known)}; its options: {', '.join(known)}"
             )
     if options:
         draw(SMALLEST, 0, **options)  # a wrong value is told here, and not from within a thread of the loader
-
-
-def _did_you_mean(word: str, known: list[str]) -> str:
-    near = get_close_matches(word.lower(), known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""

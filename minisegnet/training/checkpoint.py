@@ -26,9 +26,9 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from minisegnet.arrays import Array
+from minisegnet.autograd import Tensor
 from minisegnet.files import write_atomically
 from minisegnet.ops import to_numpy
-from minisegnet.ops.dispatch import is_cupy
 
 VERSION = 1
 BLANK = b"0" * 64
@@ -116,7 +116,7 @@ def _name(name: Any) -> str:
 
 def _contiguous(name: str, array: Any) -> Array:
     """Return a plain NumPy array in C order: the package's NumPy writer garbles any other layout."""
-    if not (isinstance(array, np.ndarray | np.generic) or is_cupy(array)):
+    if isinstance(array, Tensor) or not hasattr(array, "dtype") or not hasattr(array, "shape"):
         raise TypeError(
             f"the array {name!r} is a {type(array).__name__}; expected an array (of a Tensor: .data)"
         )

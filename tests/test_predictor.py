@@ -145,15 +145,16 @@ def test_a_picture_of_100_megapixels_takes_no_more_memory_than_two_bytes_a_pixel
 
     line = np.random.default_rng(0).integers(0, 256, (2, 10_000), dtype=np.uint8)
     content = line[0][:, None] // 2 + line[1] // 2
-    for name, side in (("small", 2000), ("large", 10_000)):
+    for name, side in (("first", 2000), ("small", 2000), ("large", 10_000)):
         Image.fromarray(content[:side, :side]).save(tmp_path / f"{name}.png", compress_level=1)
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, "small", "large"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    for names in (["first"], ["small", "large"]):  # in the first process the kernels may have to be compiled
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, *names],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     assert done.stderr == "" and "10000 x 10000 pixels, in 196 tiles" in done.stdout
     small, large = (int(row.split()[1]) for row in done.stdout.splitlines() if row.startswith("peak"))
     assert large - small < 2 * 10_000**2 + 30 * 2**20

@@ -70,7 +70,8 @@ def _painted_masks(files: Sequence[SeenFile]) -> Finding:
     else:
         do = (
             "So many colours come from soft edges: a brush, smoothing, or a mask that was scaled or once saved as "
-            "JPEG. Export the masks again with hard edges, as PNG; then name each colour in classes.txt (#ff0000 = cell)."
+            "JPEG. Export the masks again with hard edges, as PNG; then name each colour in classes.txt "
+            "(#ff0000 = cell)."
         )
     return Finding(
         "painted-mask",

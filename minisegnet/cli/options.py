@@ -50,7 +50,11 @@ OPTIONS = {
     "loss": Option("text", "NAMES", "such as ce, dice, focal or ce+0.5*dice (default: ce)"),
     "weights": Option("text", "KIND", "weight the classes: median-frequency or inverse (default: all alike)"),
     "seed": Option("whole", "N", "of weights, order, augmentation and synthetic pictures (default: 0)"),
-    "evaluate-every": Option("whole", "N", "steps between evaluations (default: an epoch, and 20 at most)"),
+    "evaluate-every": Option(
+        "whole",
+        "N",
+        "steps between evaluations (default: an epoch, with 20 of them at most; fewer of large pictures)",
+    ),
     "save-every": Option("whole", "N", "steps between checkpoints (default: at each evaluation)"),
     "patience": Option("whole", "N", "stop after so many evaluations without a better mIoU (default: never)"),
     "count": Option("whole", "N", "training pictures of a synthetic set (default: 256)"),

@@ -57,7 +57,9 @@ OPTIONS = {
     ),
     "save-every": Option("whole", "N", "steps between checkpoints (default: at each evaluation)"),
     "patience": Option("whole", "N", "stop after so many evaluations without a better mIoU (default: never)"),
-    "count": Option("whole", "N", "training pictures of a synthetic set (default: 256)"),
+    "count": Option(
+        "whole", "N", "training pictures of a synthetic set (default: 256; sample-data writes 40)"
+    ),
     "size": Option("pair", "SIZE", "size of the pictures of a synthetic set, such as 96 or 96x128"),
     "holdout": Option("number", "SHARE", "share of a folder's pictures kept for validation (default: 0.2)"),
     "threads": Option("whole", "N", "threads that prepare pictures (default: 2)"),

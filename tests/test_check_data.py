@@ -164,13 +164,14 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert findings["empty-file"].files == ("images/c.png",)
     (image,) = findings["unreadable-picture"].files
     assert image.startswith("images/a.png (") and "truncated" in image and "Copy or save" not in image
-    b, d, e = findings["unreadable-mask"].files
+    b, d = findings["unreadable-mask"].files
     assert b.startswith("masks/b.png (") and d.startswith("masks/d.png (")
-    assert e.startswith("masks/e.png is a colour picture with 2 colours")
+    assert findings["painted-mask"].files == ("masks/e.png (2 colours)",)
     assert {f.code for f in check_data(tmp_path).of("error")} == {
         "empty-file",
         "unreadable-picture",
         "unreadable-mask",
+        "painted-mask",
     }
 
 
@@ -491,6 +492,30 @@ def test_classes_are_written_only_where_there_are_none(
     code, _, told = called([*words, "--write-classes"], capsys)
     assert code == 1 and told["classes_written"] is None
     assert (data / "classes.txt").read_text() == "0 = a\n1 = b\n"
+
+
+def test_the_colours_of_painted_masks_are_proposed_as_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path / "data", "cells", count=12)
+    colours = np.array([(0, 0, 0), (255, 0, 0), (0, 200, 0), (9, 9, 90)], np.uint8)
+    paths = sorted((data / "masks").iterdir())
+    for path in paths:
+        Image.fromarray(colours[np.array(opened(path))]).save(path)
+    Image.fromarray(np.zeros_like(np.array(opened(paths[0])))).save(
+        paths[0]
+    )  # all black, so it could be grey
+    words = [str(data), "--no-sheet"]
+    code, out, told = called(words, capsys)
+    assert code == 1 and [f["code"] for f in told["findings"]] == ["painted-mask"]
+    assert told["proposal"][0] == "#000000 = background" and "#ff0000 = class" in out
+    code, _, told = called([*words, "--write-classes"], capsys)
+    assert code == 0 and told["errors"] == 0
+    soft = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    (data / "classes.txt").unlink()
+    Image.fromarray(soft).save(paths[1])
+    _, out, told = called(words, capsys)
+    assert told["proposal"] == [] and "more than 256 colours" in out and "hard edges" in out
 
 
 def test_train_refuses_in_the_same_words_and_all_at_once(

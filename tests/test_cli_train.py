@@ -1,6 +1,7 @@
 """demo, train, predict and evaluate from the command line, on small synthetic sets and folders."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -333,3 +334,17 @@ def test_a_run_goes_on_with_its_own_backend_and_steps(tmp_path, monkeypatch, cap
 def test_options_that_are_not_the_models_own_are_refused(name, capsys):
     assert main(["train", "shapes", "--option", f"{name}=3", "--steps", "1"]) == 1
     assert f"options has '{name}'" in capsys.readouterr().err
+
+
+def test_the_suggested_training_is_the_same_but_longer(tmp_path, capsys):
+    """Whoever chose a small model, a crop and a loss shall not be told to train another for half an hour."""
+    assert main(["sample-data", "cells", str(tmp_path / "data"), "--count", "4", "--size", "48"]) == 0
+    flags = ["--width", "2", "--depth", "1", "--crop", "32", "--loss", "ce+dice", "--lr", "0.01"]
+    words = ["train", str(tmp_path / "data"), *flags, "--steps", "1", "--out", str(tmp_path)]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    (line,) = [line for line in out.splitlines() if "--time 30m" in line]
+    told = shlex.split(line)
+    assert told[1:3] == ["train", str(tmp_path / "data")]
+    assert told[3:-4] == "--width 2 --depth 1 --crop 32x32 --lr 0.01 --loss ce+dice".split()
+    assert "--report report" in out

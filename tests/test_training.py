@@ -13,12 +13,13 @@ from training_helpers import TINY, last_bytes, train_for, trained
 
 import minisegnet
 from minisegnet import ops
+from minisegnet.data import Synthetic
 from minisegnet.training import checkpoint, resume, start
 from minisegnet.training.display import Display
 from minisegnet.training.history import History
 from minisegnet.training.loop import NotFinite, improved, labels_seen, train_step
 from minisegnet.training.run_folder import BEST, LAST
-from minisegnet.training.session import Session
+from minisegnet.training.session import Session, cost_of_evaluation, steps_between_evaluations
 from minisegnet.training.settings import as_toml
 
 QUIET = Display(quiet=True)
@@ -326,3 +327,15 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_no_rubbish(tmp_path):
         resume(run, QUIET)  # there is room again
         whole = trained(TINY, tmp_path / "whole")
     assert last_bytes(run) == whole
+
+
+def test_large_pictures_are_evaluated_seldom() -> None:
+    """Else most of the time would go into looking, and little into learning."""
+    small, large = Synthetic("cells", count=8, size=(32, 32)), Synthetic("cells", count=8, size=(320, 320))
+    assert cost_of_evaluation(small, (32, 32), 8) == pytest.approx(1 / 3)
+    assert cost_of_evaluation(large, (32, 32), 8) == pytest.approx(100 / 3)
+    assert cost_of_evaluation(small, None, 8) == pytest.approx(1 / 3)
+    assert steps_between_evaluations(1000, count=32, batch=8, cost=1 / 3) == 50
+    assert steps_between_evaluations(1000, count=32, batch=8, cost=100 / 3) == 100
+    assert steps_between_evaluations(40, count=32, batch=8, cost=100 / 3) == 10
+    assert steps_between_evaluations(1, count=32, batch=8, cost=100 / 3) == 1

@@ -50,10 +50,16 @@ OPTIONS = {
     "loss": Option("text", "NAMES", "such as ce, dice, focal or ce+0.5*dice (default: ce)"),
     "weights": Option("text", "KIND", "weight the classes: median-frequency or inverse (default: all alike)"),
     "seed": Option("whole", "N", "of weights, order, augmentation and synthetic pictures (default: 0)"),
-    "evaluate-every": Option("whole", "N", "steps between evaluations (default: an epoch, and 20 at most)"),
+    "evaluate-every": Option(
+        "whole",
+        "N",
+        "steps between evaluations (default: an epoch, with 20 of them at most; fewer of large pictures)",
+    ),
     "save-every": Option("whole", "N", "steps between checkpoints (default: at each evaluation)"),
     "patience": Option("whole", "N", "stop after so many evaluations without a better mIoU (default: never)"),
-    "count": Option("whole", "N", "training pictures of a synthetic set (default: 256)"),
+    "count": Option(
+        "whole", "N", "training pictures of a synthetic set (default: 256; sample-data writes 40)"
+    ),
     "size": Option("pair", "SIZE", "size of the pictures of a synthetic set, such as 96 or 96x128"),
     "holdout": Option("number", "SHARE", "share of a folder's pictures kept for validation (default: 0.2)"),
     "threads": Option("whole", "N", "threads that prepare pictures (default: 2)"),

@@ -186,7 +186,7 @@ def label_all(
             failed += 1
             for result in results(name):
                 (folder / result).unlink(missing_ok=True)  # those of its results that were written before
-            complain(picture, _told(error).removeprefix(f"{picture}: "))
+            complain(picture, _told(error).removeprefix(f"{picture}: ").removeprefix(f"{picture} "))
             continue
         print(f"{picture}: {shares}", flush=True)
     if gathered and failed < len(todo):

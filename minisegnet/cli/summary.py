@@ -11,6 +11,20 @@ if TYPE_CHECKING:
     from minisegnet.metrics import Evaluation
     from minisegnet.training import Result, Settings
 
+KEPT = (
+    "model",
+    "width",
+    "depth",
+    "batch",
+    "crop",
+    "sampling",
+    "optimizer",
+    "lr",
+    "loss",
+    "weights",
+    "holdout",
+    "seed",
+)
 SPLITS = {
     "test": "test pictures, which neither training nor the choice of the best model has seen",
     "val": "validation pictures, by which the best model was chosen",
@@ -53,16 +67,43 @@ Measured on {SPLITS[result.split]}.
   confusion.png    what was taken for what
   metrics.csv      the numbers behind it
 Next:
-  {program} predict {run} PICTURE.png
+{_report(result.settings, program, run)}  {program} predict {run} PICTURE.png
       label a picture; in place of PICTURE.png, one of yours
 {_another(result.settings, program)}"""
+
+
+def _report(settings: "Settings", program: str, run: str) -> str:
+    """Suggest the page on what went wrong where, for pictures of somebody's own."""
+    if settings.data in KINDS:
+        return ""
+    return f"""\
+  {program} evaluate {run} --report report
+      a page for the browser: how good each class is, the worst pictures, and what to try
+"""
+
+
+def _flags(settings: "Settings") -> list[str]:
+    """Write the flags that make a training like this one, without how long and how varied."""
+    from minisegnet.training.session import LARGEST_WHOLE
+    from minisegnet.training.settings import RATES, Settings
+
+    usual = Settings(lr=RATES[settings.optimizer], crop=(LARGEST_WHOLE, LARGEST_WHOLE))
+    told: list[str] = []
+    for name in KEPT:
+        value = getattr(settings, name)
+        if value is not None and value != getattr(usual, name):
+            told += [f"--{name}", "x".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    for key, value in settings.options.items():
+        told += ["--option", f"{key}={value}"]
+    return told
 
 
 def _another(settings: "Settings", program: str) -> str:
     """Suggest a training after this one."""
     if settings.data not in KINDS:
+        again = shlex.join(["train", settings.data, *_flags(settings)])
         return f"""\
-  {program} train {shlex.quote(settings.data)} --time 30m --augment flip+rotate+scale+colour
+  {program} {again} --time 30m --augment flip+rotate+scale+colour
       the same for longer, and in more variants"""
     other = "cells" if settings.data == "streets" else "streets"
     model = "unet" if settings.model == "segnet" else "segnet"

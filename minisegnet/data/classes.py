@@ -59,7 +59,10 @@ def find_classes(
     notes: tuple[str, ...] = ()
     if layout.only_if_fits and _fits(layout, present):
         custom = some(layout.class_names or (), most=4)
-        notes = (f"nobody names the classes, so they are those that {layout.kind} has by custom: {custom}",)
+        notes = (
+            f"nobody names the classes, so they are those that {layout.kind} has by custom: {custom}. "
+            "If yours are others, write their names into classes.txt, one a line",
+        )
     elif layout.only_if_fits:
         layout = replace(layout, class_names=None, values=None, merged={}, ignored=None, palette=None)
     names, values = _told(layout, class_names, label_values)

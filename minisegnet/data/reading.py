@@ -31,6 +31,7 @@ STRIP_PIXELS = 2**22  # of large pictures so much is worked on at a time
 VOID: Colour = (224, 224, 192)  # what VOC paints pixels in that are ignored
 TIFF = (".tif", ".tiff")
 MOST_PAGES = 4096
+MOST_TOLD = 256  # colours of a mask that nobody named
 ORIENTATION = 0x0112  # the EXIF tag: how the camera was held
 FEWER_BITS = {"L;2": 85, "L;4": 17}  # Pillow stretches grey of 2 and 4 bits to 0..255, by these factors
 
@@ -39,6 +40,14 @@ _opening = threading.Lock()
 
 # ---------------------------------------------------------------------------------------------------------
 # Pictures
+
+
+class PaintedMask(ValueError):
+    """A mask in colours, and nobody says which class each is; ``colours`` are the first 257."""
+
+    def __init__(self, text: str, colours: Palette) -> None:
+        super().__init__(text)
+        self.colours = colours
 
 
 def read_image(path: str | Path, *, max_pixels: int = MOST_PIXELS) -> Array:
@@ -327,14 +336,15 @@ def _equal_channels(path: Path, a: Array) -> Array:
     if (red == green).all() and (green == blue).all():
         return np.ascontiguousarray(red)
     packed = np.unique((red.astype(np.int32) << 16) | (green.astype(np.int32) << 8) | blue)
-    colours = [(int(c >> 16), int(c >> 8 & 255), int(c & 255)) for c in packed[:4]]
-    raise ValueError(
-        f"{path} is a colour picture with {len(packed)} colours ({', '.join(map(str, colours))}"
+    colours = [(int(c >> 16), int(c >> 8 & 255), int(c & 255)) for c in packed[: MOST_TOLD + 1].tolist()]
+    raise PaintedMask(
+        f"{path} is a colour picture with {len(packed)} colours ({', '.join(map(str, colours[:4]))}"
         f"{' ...' if len(packed) > 4 else ''}); expected one label for each pixel: 0, 1, 2 ... Name the colours in the "
-        f"data set's classes.txt, one a line ({as_hex(colours[-1])} = name), or replace each by its label, "
-        f"labels[(colours == {colours[-1]}).all(axis=2)] = 1, "
+        f"data set's classes.txt, one a line ({as_hex(colours[:4][-1])} = name), or replace each by its label, "
+        f"labels[(colours == {colours[:4][-1]}).all(axis=2)] = 1, "
         "and save them with "
-        "minisegnet.data.reading.write_mask"
+        "minisegnet.data.reading.write_mask",
+        tuple(colours),
     )
 
 

@@ -21,7 +21,7 @@ from minisegnet.training.display import Display
 from minisegnet.training.evaluate import evaluate, labels_of
 from minisegnet.training.history import History
 from minisegnet.training.loop import evaluation_row, train, train_step
-from minisegnet.training.session import Session, open_split, steps_between_evaluations
+from minisegnet.training.session import Session, cost_of_evaluation, open_split, steps_between_evaluations
 from minisegnet.training.settings import Settings, as_toml
 from minisegnet.training.stopping import StopRequest
 
@@ -189,9 +189,12 @@ def with_steps_for(settings: Settings, display: Display) -> tuple[Settings, Norm
     evaluation_row(trial, 0.0)
     each_evaluation = time.perf_counter() - began
 
+    cost = cost_of_evaluation(trial.validation_set, trial.settings.crop, settings.batch)
     steps = max(int(settings.seconds / pace), 1)
     for _ in range(ROUNDS):  # fewer steps have fewer evaluations, which leaves time for more steps ...
-        every = settings.evaluate_every or steps_between_evaluations(steps, trial.pictures[0], settings.batch)
+        every = settings.evaluate_every or steps_between_evaluations(
+            steps, trial.pictures[0], settings.batch, cost
+        )
         steps = max(int(settings.seconds / (pace + each_evaluation / every)), 1)
     return settings.with_changes(seconds=None, steps=steps), trial.normalisation
 

@@ -26,6 +26,8 @@ from minisegnet.training.settings import EPOCHS, RATES, Settings
 
 LARGEST_WHOLE = 128  # pixels a side: from larger pictures pieces are cut, unless the settings say otherwise
 EVALUATIONS = 20  # at most so many, where nothing says how often
+FEWEST_EVALUATIONS = 4  # at least so many, where they take long
+EVALUATING = 0.25  # about this share of the time may go into them otherwise
 
 
 @dataclasses.dataclass
@@ -60,7 +62,7 @@ class Session:
             "options": _model_options(settings),
         }
         self.model = _model(self.model_told, settings.seed)
-        self.settings = resolve(settings, self.training_set, self.model)
+        self.settings = resolve(settings, self.training_set, self.validation_set, self.model)
         self.loader = Loader(
             self.training_set,
             batch=self.settings.batch,
@@ -148,7 +150,7 @@ def open_split(settings: Settings, split: str) -> Dataset:
     )
 
 
-def resolve(settings: Settings, dataset: Dataset, model: Any) -> Settings:
+def resolve(settings: Settings, dataset: Dataset, validation: Dataset, model: Any) -> Settings:
     """Choose what the settings leave open."""
     if settings.seconds is not None:
         raise ValueError("a time must become a number of steps first; training.start does it, by measuring")
@@ -156,22 +158,44 @@ def resolve(settings: Settings, dataset: Dataset, model: Any) -> Settings:
     if steps is None:
         epochs = EPOCHS if settings.epochs is None else settings.epochs
         steps = max(steps_of(epochs, len(dataset), settings.batch), 1)
-    evaluate_every = settings.evaluate_every or steps_between_evaluations(steps, len(dataset), settings.batch)
+    crop = _crop(settings, dataset, model)
+    cost = cost_of_evaluation(validation, crop, settings.batch)
+    evaluate_every = settings.evaluate_every or steps_between_evaluations(
+        steps, len(dataset), settings.batch, cost
+    )
     return settings.with_changes(
         data=full_name(settings.data),
         steps=steps,
         epochs=None,
         lr=RATES[settings.optimizer] if settings.lr is None else settings.lr,
-        crop=_crop(settings, dataset, model),
+        crop=crop,
         evaluate_every=evaluate_every,
         save_every=settings.save_every or evaluate_every,
         backend=settings.backend or _backend_in_use(),
     )
 
 
-def steps_between_evaluations(steps: int, count: int, batch: int) -> int:
-    """Choose how often to evaluate: once an epoch, but not more often than it can be looked at."""
-    return min(max(steps_of(1, count, batch), math.ceil(steps / EVALUATIONS)), steps)
+def steps_between_evaluations(steps: int, count: int, batch: int, cost: float = 0.0) -> int:
+    """Choose how often to evaluate: once an epoch, but not more often than it can be looked at, nor than it is worth.
+
+    ``cost`` is how many steps take as long as one evaluation.
+
+    >>> steps_between_evaluations(400, count=32, batch=8), steps_between_evaluations(400, 32, 8, cost=21)
+    (20, 63)
+    """
+    seldom = min(math.ceil(cost * (1 / EVALUATING - 1)), math.ceil(steps / FEWEST_EVALUATIONS))
+    return min(max(steps_of(1, count, batch), math.ceil(steps / EVALUATIONS), seldom), steps)
+
+
+def cost_of_evaluation(validation: Dataset, crop: Pair | None, batch: int) -> float:
+    """Estimate how many steps take as long as one evaluation, which sees whole pictures and not pieces of them.
+
+    The way back through a network is about twice the work of the way forward.
+    """
+    areas = [H * W for H, W in validation.sizes()]
+    mean = sum(areas) / max(len(areas), 1)
+    piece = mean if crop is None else crop[0] * crop[1]
+    return len(validation) * mean / max(3 * batch * piece, 1)
 
 
 def _backend_in_use() -> str | None:

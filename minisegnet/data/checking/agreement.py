@@ -53,8 +53,9 @@ def _lying_across(wrong: Sequence[Compared]) -> list[Finding]:
             "picture and mask lie across each other: height and width (H, W) are swapped",
             "Pictures are turned upright as their EXIF orientation says, and so are masks that have one. These masks "
             "were probably drawn by a program that doesn't look at it.",
-            "Turn the masks; or take the orientation out of the pictures, where mask and picture fit as they lie in "
-            "their files.",
+            "Turn the masks by a quarter: in Pillow, Image.open(path).transpose(Image.Transpose.ROTATE_270)"
+            ".save(path), or ROTATE_90; the contact sheet shows which of them fits. Or take the orientation out of the "
+            "pictures, where mask and picture fit as they lie in their files.",
             _sizes(wrong),
         )
     ] * bool(wrong)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from minisegnet.data.checking.readable import name_colours
 from minisegnet.data.checking.survey import Occurring, SeenPair, values_of
 from minisegnet.data.classes import Classes, find_classes, propose
 from minisegnet.data.descriptions import IGNORED
@@ -27,6 +28,9 @@ class Labels(NamedTuple):
 def check_labels(layout: Layout, pairs: Sequence[SeenPair]) -> Labels:
     """Find the classes; what stands in their way are findings."""
     known = [pair for pair in pairs if pair.mask.counts is not None]
+    painted = [pair.mask.file for pair in pairs if pair.mask.file.colours]
+    if len(painted) > len(known):  # the few others may be all black
+        return Labels(None, [], proposal=name_colours(painted))
     if not known:
         return Labels(None, [])
     values = values_of(known)

@@ -9,7 +9,16 @@ import numpy as np
 from minisegnet.arrays import Array
 from minisegnet.data.checking.blends import Blend, Counts, blended, count_values
 from minisegnet.data.checking.fingerprints import Fingerprint, digest
-from minisegnet.data.reading import MOST_PIXELS, SUFFIXES, Origin, read_header, read_image, read_origin
+from minisegnet.data.palettes import Palette
+from minisegnet.data.reading import (
+    MOST_PIXELS,
+    SUFFIXES,
+    Origin,
+    PaintedMask,
+    read_header,
+    read_image,
+    read_origin,
+)
 from minisegnet.sizes import Pair
 
 DAMAGED = "can't be read: it is damaged, incomplete or no picture "  # begins many errors of reading
@@ -50,6 +59,7 @@ class SeenFile(NamedTuple):
     origin: Origin | None = None  # None: no picture file, or one that can't be read
     problem: str = ""  # why it can't be read
     size: Pair | None = None  # (H, W), upright
+    colours: Palette = ()  # of a mask that is painted in colours without names
 
 
 class SeenImage(NamedTuple):
@@ -155,7 +165,8 @@ def _read(name: str, path: Path, read: Callable[[], Array]) -> tuple[SeenFile, A
         return SeenFile(name, origin, f"can't be opened: {error.strerror or error}"), None
     except ValueError as error:
         reason = str(error).removeprefix(f"{path} ").removeprefix(DAMAGED).removesuffix(ADVICE)
-        return SeenFile(name, origin, reason), None
+        colours = error.colours if isinstance(error, PaintedMask) else ()
+        return SeenFile(name, origin, reason, colours=colours), None
     return SeenFile(name, origin, size=(array.shape[0], array.shape[1])), array
 
 

@@ -31,13 +31,10 @@ CELLS, STREETS = "cells 512x512", "streets 384x512"
 
 RECIPES = [
     Recipe(CELLS, "--time 1m"),
-    Recipe(CELLS, "--time 3m"),
-    Recipe(CELLS, "--time 3m --augment flip+flip_vertical+rotate90+elastic"),
-    Recipe(STREETS, "--time 1m"),
-    Recipe(STREETS, "--time 3m"),
-    Recipe(STREETS, "--time 3m --augment flip+scale+colour"),
-    Recipe(STREETS, "--time 3m --loss ce+dice --sampling classes"),
-    Recipe(STREETS, "--time 3m --weights median-frequency"),
+    Recipe(CELLS, "--time 2m"),
+    Recipe(CELLS, "--time 2m --augment flip+flip_vertical+rotate90+elastic"),
+    Recipe(STREETS, "--time 2m"),
+    Recipe(STREETS, "--time 2m --loss ce+dice --sampling classes"),
 ]
 
 

@@ -46,14 +46,3 @@ def test_the_pages_it_links_to_exist() -> None:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
-
-
-def test_no_module_reads_pickles() -> None:
-    found = [
-        path.relative_to(ROOT)
-        for path in (ROOT / "minisegnet").rglob("*.py")
-        if re.search(
-            r"import pickle|from pickle|pickle\.load|allow_pickle=True", path.read_text(encoding="utf-8")
-        )
-    ]
-    assert found == []

@@ -94,6 +94,7 @@ def record_claims() -> None:
 def gather_pages(sources: Sources) -> None:
     """Write each page of the repository into the sources; run those with examples."""
     known = pages.pages()
+    known |= {file: known[file].removesuffix(".md") + ".ipynb" for file in EXECUTED}
     package = notebooks.fingerprint_of_package()
     slow = []
     for file, place in known.items():
@@ -115,7 +116,7 @@ def gather_pages(sources: Sources) -> None:
         if file in EXECUTED:
             notebook, took = notebooks.executed(file, notebooks.from_page(text), KEPT, package, EXECUTED[file])
             print(f"{file}: {took:.1f} s" if took else f"{file}: as it was", flush=True)
-            sources.write(place.removesuffix(".md") + ".ipynb", as_text(notebook))
+            sources.write(place, as_text(notebook))
         else:
             sources.write(place, text)
     sources.write("lessons/solutions/index.md", lessons.index_of_solutions())

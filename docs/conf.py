@@ -20,11 +20,14 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "building.docstrings",
     "myst_nb",
 ]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".rst": "restructuredtext"}
 exclude_patterns = ["files/**"]
 nitpicky = True
+# Other libraries' pages are on other hosts; what isn't public has no page.
+nitpick_ignore_regex = [("py:class", r"(numpy|collections|pathlib|types|typing|PIL|matplotlib)\..*|Array")]
 
 # Notebooks come executed.
 nb_execution_mode = "off"
@@ -40,7 +43,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]
 python_maximum_signature_line_length = 88
 viewcode_line_numbers = True
 toc_object_entries_show_parents = "hide"

@@ -72,22 +72,24 @@ def pages() -> dict[str, str]:
 
 def _page(module: ModuleType, seen: set[int]) -> str:
     name = module.__name__
-    lines = [name, "=" * len(name), "", f".. automodule:: {name}", ""]
+    lines = [name, "=" * len(name), "", f".. automodule:: {name}", "", f".. currentmodule:: {name}", ""]
     groups: dict[str, list[str]] = {name: []}  # by the file that it stands in; the module's own come first
     for public in public_names(module):
         value = getattr(module, public)
         if id(value) not in seen:
             seen.add(id(value))
-            groups.setdefault(value.__module__, []).append(f"{name}.{public}")
+            groups.setdefault(value.__module__, []).append(public)
     for place, listed in groups.items():
         if place != name and len(groups) > 2:
             heading = _heading(importlib.import_module(place))
             lines += [heading, "-" * len(heading.encode()), ""]
         if listed:
-            lines += [".. autosummary::", "   :nosignatures:", "", *(f"   ~{each}" for each in listed), ""]
+            lines += [".. autosummary::", "   :nosignatures:", "", *(f"   {each}" for each in listed), ""]
         for each in listed:
-            is_class = inspect.isclass(getattr(module, each.rpartition(".")[2]))
-            lines += [f".. autoclass:: {each}", "   :members:", ""] if is_class else [f".. autofunction:: {each}", ""]
+            if inspect.isclass(getattr(module, each)):
+                lines += [f".. autoclass:: {each}", "   :members:", ""]
+            else:
+                lines += [f".. autofunction:: {each}", ""]
     return "\n".join(lines)
 
 

@@ -49,7 +49,7 @@ class Settings:
         Such as ``"flip+rotate+scale+colour"``; see :func:`minisegnet.data.augment.build`.
     sampling
         Where pieces are cut out: ``"anywhere"``, or ``"classes"``, every second one where a class is that was drawn
-        first (:mod:`minisegnet.data.augment.focus`).
+        first (``minisegnet/data/augment/focus.py``).
     optimizer, lr, schedule, warmup, clip
         The optimiser, its highest learning rate, how that changes, over how many steps it rises at first, and the
         length that the gradients are cut down to (0: not at all).

@@ -27,7 +27,14 @@ source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".rst": "restructuredtex
 exclude_patterns = ["files/**"]
 nitpicky = True
 # Other libraries' pages are on other hosts; what isn't public has no page.
-nitpick_ignore_regex = [("py:class", r"(numpy|collections|pathlib|types|typing|PIL|matplotlib)\..*|Array")]
+OTHERS = "numpy|collections|pathlib|types|typing|fractions|PIL|matplotlib"
+INSIDE = (
+    r"data\.layouts|data\.statistics|diagnosis|export\.graph|nn\.init|profiling\.tracing|report\.panels|training\.loop"
+)
+nitpick_ignore_regex = [
+    ("py:class", rf"({OTHERS}|minisegnet\.({INSIDE}))\..*"),
+    ("py:class", r"Array|Figure|Measured|(tuple|dict)\[.*"),
+]
 
 # Notebooks come executed.
 nb_execution_mode = "off"
@@ -53,12 +60,17 @@ html_theme = "furo"
 html_title = "minisegnet"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_copy_source = False
+html_copy_source = html_show_sourcelink = False
 html_show_sphinx = False
 KOREAN = '"Apple SD Gothic Neo", "Malgun Gothic", "Noto Sans KR", "Noto Sans CJK KR", "NanumGothic"'
 FONTS = f'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, {KOREAN}, sans-serif'
 html_theme_options = {
-    "light_css_variables": {"font-stack": FONTS, "color-brand-primary": "#0b5c8c", "color-brand-content": "#0b5c8c"},
+    "light_css_variables": {
+        "font-stack": FONTS,
+        "code-font-size": "0.75rem",
+        "color-brand-primary": "#0b5c8c",
+        "color-brand-content": "#0b5c8c",
+    },
     "dark_css_variables": {"color-brand-primary": "#7cc4f0", "color-brand-content": "#7cc4f0"},
 }
 pygments_style = "friendly"

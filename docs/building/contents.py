@@ -3,8 +3,8 @@
 import re
 
 # Pages that code makes, under the heading of the front page that they belong to.
-MADE = {"Look up": ["commands.md", "api/index.rst"]}
-ITEM = re.compile(r"^- \[[^\]]*\]\(([^)#]+)\)", re.MULTILINE)
+MADE = {"Look up": [("The command line", "commands.md"), ("API reference", "api/index.rst")]}
+ITEM = re.compile(r"^- \[([^\]]*)\]\(([^)#]+)\)", re.MULTILINE)
 ROW = re.compile(r"^\|.*?\[[^\]]*\]\(([^)#:]+\.(?:md|ipynb))\)", re.MULTILINE)
 
 
@@ -14,16 +14,17 @@ def of_front_page(text: str) -> str:
     unknown = set(MADE) - set(parts[1::2])
     if unknown:
         raise ValueError(f"docs/index.md has no heading {', '.join(sorted(unknown))}")
-    trees = [_tree(ITEM.findall(part) + MADE.get(name, []), name) for name, part in zip(parts[1::2], parts[2::2])]
+    trees = [_tree(ITEM.findall(part) + MADE.get(name, []), name) for name, part in zip(parts[1::2], parts[2::2], strict=True)]
     return text + "\n" + "\n".join(trees)
 
 
 def of_table(text: str) -> str:
     """Add a hidden table of contents for the pages that a page's table links to first in each row."""
-    return text + "\n" + _tree(ROW.findall(text))
+    return text + "\n" + _tree([("", page) for page in ROW.findall(text)])
 
 
-def _tree(pages: list[str], caption: str = "") -> str:
-    names = [name.rpartition(".")[0] for name in pages]
+def _tree(pages: list[tuple[str, str]], caption: str = "") -> str:
+    names = [page.rpartition(".")[0] for _, page in pages]
+    names = [f"{title} <{name}>" if title else name for (title, _), name in zip(pages, names, strict=True)]
     head = [":hidden:"] + ([f":caption: {caption}"] if caption else [])
     return "\n".join(["```{toctree}", *head, "", *names, "```", ""])

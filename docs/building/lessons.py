@@ -6,6 +6,7 @@ from typing import Any
 
 from building.pages import ROOT
 
+MENTION = re.compile(r"(?<![\w`\[#])lesson (\d{1,2})\b(?![^\n]*`[^`\n]*$)")
 FORMULAS = ROOT / "docs" / "formulas.md"
 
 
@@ -13,7 +14,7 @@ def on_the_site(notebook: Any, file: Path) -> Any:
     """Return an executed lesson (or its solutions) with what its page has besides."""
     import nbformat
 
-    cells = list(notebook.cells)
+    cells = [_linked(cell, file) for cell in notebook.cells]
     name = file.stem
     script = f"`{file.as_posix()}` ([download]({file.name}))"
     if file.parent.name == "solutions":
@@ -29,6 +30,20 @@ def on_the_site(notebook: Any, file: Path) -> Any:
             _text(f"{exercises[0]}{solutions}{after}## Where it comes from{exercises[1]}"),
         ]
     return nbformat.from_dict({**notebook, "cells": cells})
+
+
+def _linked(cell: Any, file: Path) -> Any:
+    """Make a link of each mention of another lesson, such as "(lesson 3)"."""
+    if cell.cell_type != "markdown":
+        return cell
+    names = {int(name[:2]): name for name in titles(ROOT / "lessons")}
+    folder = "../" if file.parent.name == "solutions" else ""
+
+    def link(match: re.Match[str]) -> str:
+        name = names.get(int(match[1]))
+        return match[0] if name in (None, file.stem) else f"[{match[0]}]({folder}{name}.ipynb)"
+
+    return {**cell, "source": MENTION.sub(link, cell.source)}
 
 
 def formulas() -> dict[str, str]:

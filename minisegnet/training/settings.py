@@ -32,7 +32,7 @@ RESERVED = {
 class Settings:
     """All that decides what comes out of a training.
 
-    Fields that are None are chosen when the training is set up (:func:`minisegnet.training.session.resolve`), and the
+    Fields that are None are chosen when the training is set up (``minisegnet.training.session.resolve``), and the
     run's own ``settings.toml`` then holds what was chosen.
 
     Parameters

@@ -5,12 +5,14 @@ documents name. A claim is shown by the tests that are marked ``@pytest.mark.cla
 yet; or no test could decide it, and the claim says why.
 """
 
+import re
 import tomllib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
+ID = re.compile(r"\bS\d-\d\d+\b")  # as texts name another claim
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,13 @@ class Document:
 
 @dataclass(frozen=True)
 class System:
-    """A system or idea that the documents name, and the page of ours about it."""
+    """A system or idea that the documents name, and our page and lesson about it."""
 
     row: str
     name: str
     page: str = ""
     lesson: str = ""
+    no_claim: str = ""  # why no claim is about it
 
 
 def read_documents(folder: Path = FOLDER) -> list[Document]:
@@ -79,19 +82,30 @@ def known_ids(documents: Iterable[Document]) -> set[str]:
 def problems(documents: list[Document], systems: list[System], marked: Collection[str]) -> list[str]:
     """Say all that is wrong with the claims, given the ids that tests are marked with."""
     claims = [claim for document in documents for claim in document.claims]
-    found = [f"{name}: a test is marked with it, but no claim has this id" for name in marked]
-    found = [problem for problem in found if problem.split(":")[0] not in known_ids(documents)]
+    known = known_ids(documents)
+    found = [
+        f"{name}: a test is marked with it, but no claim has this id" for name in marked if name not in known
+    ]
     for document in documents:
         numbers = [f"{document.id}-{i:02}" for i in range(1, len(document.claims) + 1)]
         if numbers != [claim.id for claim in document.claims]:
             found.append(f"{document.id}: its claims aren't numbered {numbers[0]} to {numbers[-1]} in order")
-    rows = [system.row for system in systems]
-    found += [f"row {row}: it is listed twice" for row in set(rows) if rows.count(row) > 1]
-    named = {row for claim in claims for row in claim.rows}
-    found += [f"row {row}: no claim is about it" for row in rows if row not in named]
-    found += [f"row {row}: systems.toml doesn't list it" for row in sorted(named - set(rows))]
+    found += problems_of_systems(systems, {row for claim in claims for row in claim.rows})
     for claim in claims:
         found += [f"{claim.id}: {problem}" for problem in problems_of_one(claim, claim.id in marked)]
+        for other in ID.findall(f"{claim.text} {claim.correction} {claim.not_built} {claim.not_checkable}"):
+            found += [] if other in known else [f"{claim.id}: it names {other}, and no claim has this id"]
+    return found
+
+
+def problems_of_systems(systems: list[System], named: set[str]) -> list[str]:
+    """Say what is wrong with the list of systems, given the rows that claims name."""
+    rows = [system.row for system in systems]
+    found = [f"row {row}: it is listed twice" for row in sorted(set(rows)) if rows.count(row) > 1]
+    found += [f"row {row}: systems.toml doesn't list it" for row in sorted(named - set(rows))]
+    for system in systems:
+        if (system.row in named) == bool(system.no_claim):
+            found.append(f"row {system.row}: a claim must be about it, or no_claim say why none is; not both")
     return found
 
 
@@ -104,5 +118,5 @@ def problems_of_one(claim: Claim, marked: bool) -> list[str]:
     if sum(ways) == 0:
         found.append("no test is marked with it, and it gives no reason (not_built or not_checkable)")
     if sum(ways) > 1:
-        found.append("it is both shown by a test and said to be not built or not checkable; keep one")
+        found.append("it is shown by a test, or not built, or not checkable; keep one of them")
     return found

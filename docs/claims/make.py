@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from claims_data import Claim, Document, System, read_documents, read_systems
+from claims_data import ID, Claim, Document, System, read_documents, read_systems
 
 from minisegnet.files import write_atomically
 
@@ -155,7 +155,17 @@ def entry(claim: Claim, results: Record, systems: list[System]) -> str:
         lines += shown_by(results[claim.id])
     if more := read_more(claim, systems):
         lines.append(f"- More: {more}")
-    return "\n".join(lines) + "\n"
+    return with_links("\n".join(lines), claim.id) + "\n"
+
+
+def with_links(text: str, own: str) -> str:
+    """Make links of all ids of claims in a text but its own."""
+    return ID.sub(lambda match: match[0] if match[0] == own else link(match[0]), text)
+
+
+def link(name: str) -> str:
+    """Link to a claim on this page."""
+    return f"[{name}](#{name.lower()})"
 
 
 def shown_by(tests: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -195,8 +205,7 @@ def by_system(documents: list[Document], systems: list[System]) -> str:
     lines = ["\n## By system\n", "Which statements are about what; corrections have their own lines.\n"]
     for system in systems:
         claims = [claim for document in documents for claim in document.claims if system.row in claim.rows]
-        links = ", ".join(f"[{claim.id}](#{claim.id.lower()})" for claim in claims)
-        lines.append(f"- {system.name}: {links}")
+        lines.append(f"- {system.name}: {system.no_claim or ', '.join(link(claim.id) for claim in claims)}")
     return "\n".join(lines) + "\n"
 
 

@@ -65,9 +65,10 @@ def small() -> tuple[list[Document], list[System]]:
     claims = (
         Claim("S9-01", "Water is wet.", ("1",), "Water"),
         Claim("S9-02", "Fire is cold.", ("2",), "Fire", correction="It is hot; see S9-01."),
-        Claim("S9-03", "Air is thin.", ("2",), "Fire", not_built="No air yet."),
+        Claim("S9-03", "Air is thin.", ("2",), "Fire", korean="공기", not_built="No air yet."),
+        Claim("S9-04", "Air is thick.", ("2",), "Fire", not_built="No air yet."),
     )
-    systems = [System("1", "Water", page="water.md", lesson="06_water"), System("2", "Fire")]
+    systems = [System("1", "Water"), System("2", "Fire")]
     return [Document("S9", "Elements", "By nobody.", claims)], systems
 
 
@@ -84,8 +85,8 @@ def changed(place: int, **changes: Any) -> tuple[list[Document], list[System]]:
         (0, {}, ["S9-01", "S9-02"], None),
         (0, {}, ["S9-01"], "S9-02: no test is marked with it"),
         (0, {}, ["S9-01", "S9-02", "S9-03"], "S9-03: it is shown by a test, or not built"),
-        (0, {}, ["S9-01", "S9-02", "S9-04"], "S9-04: a test is marked with it, but no claim"),
-        (0, {"id": "S9-02"}, ["S9-01", "S9-02"], "aren't numbered S9-01 to S9-03"),
+        (0, {}, ["S9-01", "S9-02", "S9-05"], "S9-05: a test is marked with it, but no claim"),
+        (0, {"id": "S9-02"}, ["S9-01", "S9-02"], "aren't numbered S9-01 to S9-04"),
         (0, {"rows": ("2",)}, ["S9-01", "S9-02"], "row 1: a claim must be about it"),
         (0, {"rows": ("1", "3")}, ["S9-01", "S9-02"], "row 3: systems.toml doesn't list it"),
         (0, {"text": " "}, ["S9-01", "S9-02"], "S9-01: it needs a text"),
@@ -192,14 +193,16 @@ def record_of(**changes: Any) -> dict[str, Any]:
 
 def test_the_page_says_what_became_of_each_claim() -> None:
     documents, systems = small()
-    page = make.page_of(documents, systems, make.check_record(record_of(), documents))
-    assert "| S9: Elements | 3 | 1 | 1 | 1 | 0 |\n| all | 3 | 1 | 1 | 1 | 0 |" in page
-    assert "Of the 1 corrections, 1 are shown by a test." in page
+    pages = {"1": ["[Water](water.md)"], "2": []}
+    page = make.page_of(documents, systems, make.check_record(record_of(), documents), pages)
+    assert "| [S9](#document-s9) | 4 | 1 | 1 | 2 | 0 |\n| all | 4 | 1 | 1 | 2 | 0 |" in page
+    assert "Of the corrections, tests show 1. The other 0" in page
     assert "- Shown by `test_b` in `tests/test_a.py` (2 cases; on numba, numpy)" in page
     assert "- **Correction:** It is hot; see [S9-01](#s9-01)." in page
-    assert "(s9-03)=\n**S9-03** Air is thin.\n\n- *Not built yet.* No air yet." in page
-    assert "- More: [the page of Water](water.md), [lesson 6](lessons/06_water.md)" in page
-    assert "- Fire: [S9-02](#s9-02), [S9-03](#s9-03)" in page
+    assert "(s9-03)=\n**S9-03** Air is thin. (공기)\n\n- *Not built yet.* No air yet.\n" in page
+    assert "**S9-04** Air is thick.\n\n- *Not built yet.*\n" in page  # for the same reason
+    assert "- Read more: [Water](water.md)\n" in page
+    assert "- Fire: [S9-02](#s9-02), [S9-03](#s9-03), [S9-04](#s9-04)" in page
     assert page.count("### Fire") == 1
 
 
@@ -233,6 +236,9 @@ def test_a_record_can_be_named_by_the_environment(tmp_path: Path, monkeypatch: p
     text = page.read_text(encoding="utf-8")
     for claim in CLAIMS:
         assert text.count(f"({claim.id.lower()})=\n**{claim.id}**") == 1
+    assert (
+        "[lesson 9: From patches to a fully convolutional network](lessons/09_patches_to_fcn.ipynb)" in text
+    )
     claims.popitem()
     record.write_text(json.dumps({"exit_status": 0, "claims": claims}), encoding="utf-8")
     with pytest.raises(ValueError, match="none of its tests ran"):

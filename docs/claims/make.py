@@ -1,8 +1,8 @@
 """Write docs/claims.md: what the source documents say, and which of our tests shows it, or where they err.
 
-Run it as ``python docs/claims/make.py``. It runs the marked tests first (``pytest -m claim``), unless MINISEGNET_CLAIMS
-names a record that ``pytest --claims-record FILE`` wrote before. A claim whose tests failed or didn't run is an
-error, and no page is written.
+Run it as ``python docs/claims/make.py [RECORD [PAGE]]``. It runs the marked tests first (``pytest -m claim``), unless
+RECORD or MINISEGNET_CLAIMS names what ``pytest --claims-record FILE`` wrote before. A claim whose tests failed or
+didn't run is an error, and no page is written.
 """
 
 import json
@@ -20,7 +20,7 @@ from minisegnet.files import write_atomically
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "claims.md"
-LESSONS = "lessons"  # their folder on the site, beside this page
+LESSON_HERE, LESSON_ON_THE_SITE = "../lessons/{}.py", "lessons/{}.ipynb"
 
 Record = Mapping[str, Mapping[str, Mapping[str, Any]]]  # claim, test, {"outcome": ..., "backend": ...}
 
@@ -31,17 +31,17 @@ This page lists what they state, in our words, in their order. Under each statem
 tests ran before this page was written; it is made from those that passed. Where a source errs, the right statement
 stands there, and why. Where a system isn't built here yet, that is said.
 
-A statement is called *shown* when a test of ours would fail if it were wrong for our code. That is less than a proof: a
-test looks at small networks and at chosen numbers.
+A statement is *shown* when a test of ours would fail if it were wrong of our code. That is less than a proof: tests
+look at small networks and at chosen numbers. Parts of a system can be shown before the whole is built.
 
-Every statement has a number: the document, then its place in it. To run the tests of one statement yourself, in a clone
-of the project:
+Every statement has a number: its document, and its place in there. To run the tests of one statement yourself, in a
+clone of the project:
 
 ```
 pytest -m claim -k S2-29
 ```
 
-and of all of them (about a minute):
+and all of them, in about a minute:
 
 ```
 pytest -m claim
@@ -51,17 +51,44 @@ pytest -m claim
 
 
 def write_page(record: Path | str | None = None, page: Path | str = PAGE) -> Path:
-    """Write the page from a record, running the tests for one where none is given; return its path."""
+    """Write the page from a record, running the tests for one where none is given; return its path.
+
+    The links of docs/claims.md are those of the repository, as on all pages. A page that is written elsewhere is taken
+    for one among the site's sources, where the lessons are notebooks in a folder beside it.
+    """
     record = record or os.environ.get("MINISEGNET_CLAIMS")
     if record:
         text = Path(record).read_text(encoding="utf-8")
     else:
         with tempfile.TemporaryDirectory() as folder:
             text = run_tests(Path(folder, "record.json")).read_text(encoding="utf-8")
-    documents, systems = read_documents(), read_systems()
+    documents, page = read_documents(), Path(page)
     results = check_record(json.loads(text), documents)
-    write_atomically(page, page_of(documents, systems, results))
-    return Path(page)
+    lesson_link = LESSON_HERE if page.resolve() == PAGE else LESSON_ON_THE_SITE
+    pages = links_to(read_systems(), lesson_link)
+    write_atomically(page, page_of(documents, read_systems(), results, pages))
+    return page
+
+
+def links_to(systems: list[System], lesson_link: str) -> dict[str, list[str]]:
+    """Link to our page and our lesson about each system, by its row; their names are their first headings."""
+    links: dict[str, list[str]] = {}
+    for system in systems:
+        links[system.row] = []
+        if system.page:
+            links[system.row].append(f"[{title_of(ROOT / 'docs' / system.page)}]({system.page})")
+        if system.lesson:
+            title = title_of(ROOT / "lessons" / f"{system.lesson}.py")
+            number = int(system.lesson.split("_")[0])
+            links[system.row].append(f"[lesson {number}: {title}]({lesson_link.format(system.lesson)})")
+    return links
+
+
+def title_of(file: Path) -> str:
+    """Read the first heading of a page, or of a lesson, whose text stands in comments."""
+    mark = "# # " if file.suffix == ".py" else "# "
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return next(line.removeprefix(mark) for line in lines if line.startswith(mark))
 
 
 def run_tests(record: Path) -> Path:
@@ -99,17 +126,22 @@ def is_tested(claim: Claim) -> bool:
 # The page
 
 
-def page_of(documents: list[Document], systems: list[System], results: Record) -> str:
+Links = Mapping[str, list[str]]
+
+
+def page_of(documents: list[Document], systems: list[System], results: Record, pages: Links) -> str:
     """Put the page together."""
     parts = [INTRODUCTION, summary(documents)]
     for document in documents:
-        parts.append(f"\n## {document.id}: {document.title}\n\n{document.about}\n")
-        heading = ""
+        name = document.id.lower()
+        parts.append(f"\n(document-{name})=\n## {document.id}: {document.title}\n\n{document.about}\n")
+        heading = said = ""
         for claim in document.claims:
             if claim.heading != heading:
-                heading = claim.heading
+                heading, said = claim.heading, ""
                 parts.append(f"\n### {heading}\n")
-            parts.append(entry(claim, results, systems))
+            parts.append(entry(claim, results, pages, claim.not_built == said))
+            said = claim.not_built or said
     parts.append(by_system(documents, systems))
     return "".join(parts)
 
@@ -117,16 +149,16 @@ def page_of(documents: list[Document], systems: list[System], results: Record) -
 def summary(documents: list[Document]) -> str:
     """Count the claims of each document, by what became of them."""
     kinds = ("shown", "corrected", "not built yet", "no test can decide")
-    lines = [f"| document | claims | {' | '.join(kinds)} |", "|---" * (2 + len(kinds)) + "|"]
-    rows = [(f"{document.id}: {document.title}", document.claims) for document in documents]
+    lines = [f"| | claims | {' | '.join(kinds)} |", "|---" * (2 + len(kinds)) + "|"]
+    rows = [(f"[{document.id}](#document-{document.id.lower()})", document.claims) for document in documents]
     rows.append(("all", tuple(claim for document in documents for claim in document.claims)))
     for name, claims in rows:
         counts = [sum(kind_of(claim) == kind for claim in claims) for kind in kinds]
         lines.append(f"| {name} | {len(claims)} | {' | '.join(map(str, counts))} |")
-    corrected = [claim for _, claims in rows[:-1] for claim in claims if claim.correction]
+    corrected = [claim for claim in rows[-1][1] if claim.correction]
     tested = sum(is_tested(claim) for claim in corrected)
     lines.append(
-        f"\nOf the {len(corrected)} corrections, {tested} are shown by a test. The others are about names, about "
+        f"\nOf the corrections, tests show {tested}. The other {len(corrected) - tested} are about names, about "
         "history, or about systems that aren't built yet."
     )
     return "\n".join(lines) + "\n"
@@ -141,20 +173,20 @@ def kind_of(claim: Claim) -> str:
     return "no test can decide" if claim.not_checkable else "shown"
 
 
-def entry(claim: Claim, results: Record, systems: list[System]) -> str:
-    """Write one claim: its statement, and what became of it."""
+def entry(claim: Claim, results: Record, pages: Links, said_before: bool) -> str:
+    """Write one claim: its statement, and what became of it. A reason that was just given isn't repeated."""
     korean = f" ({claim.korean})" if claim.korean else ""
-    lines = [f"\n({claim.id.lower()})=\n**{claim.id}**{korean} {claim.text}\n"]
+    lines = [f"\n({claim.id.lower()})=\n**{claim.id}** {claim.text}{korean}\n"]
     if claim.correction:
         lines.append(f"- **Correction:** {claim.correction}")
     if claim.not_built:
-        lines.append(f"- *Not built yet.* {claim.not_built}")
+        lines.append("- *Not built yet.*" + ("" if said_before else f" {claim.not_built}"))
     if claim.not_checkable:
         lines.append(f"- *No test can decide this.* {claim.not_checkable}")
     if is_tested(claim):
         lines += shown_by(results[claim.id])
-    if more := read_more(claim, systems):
-        lines.append(f"- More: {more}")
+    if more := dict.fromkeys(page for row in claim.rows for page in pages[row]):
+        lines.append(f"- Read more: {', '.join(more)}")
     return with_links("\n".join(lines), claim.id) + "\n"
 
 
@@ -185,21 +217,6 @@ def shown_by(tests: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def read_more(claim: Claim, systems: list[System]) -> str:
-    """Link to our pages about what the claim is about."""
-    links = []
-    for system in systems:
-        if system.row in claim.rows:
-            links += [f"[the page of {system.name}]({system.page})"] if system.page else []
-            links += [lesson_link(system.lesson)] if system.lesson else []
-    return ", ".join(dict.fromkeys(links))
-
-
-def lesson_link(lesson: str) -> str:
-    """Link to a lesson: "06_transposed_convolution" is lesson 6."""
-    return f"[lesson {int(lesson.split('_')[0])}]({LESSONS}/{lesson}.md)"
-
-
 def by_system(documents: list[Document], systems: list[System]) -> str:
     """List for each system the claims about it."""
     lines = ["\n## By system\n", "Which statements are about what; corrections have their own lines.\n"]
@@ -210,4 +227,4 @@ def by_system(documents: list[Document], systems: list[System]) -> str:
 
 
 if __name__ == "__main__":
-    print(write_page())
+    print(write_page(*sys.argv[1:3]))

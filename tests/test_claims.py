@@ -244,3 +244,10 @@ def test_a_record_can_be_named_by_the_environment(tmp_path: Path, monkeypatch: p
     with pytest.raises(ValueError, match="none of its tests ran"):
         make.write_page(page=tmp_path / "other.md")
     assert not (tmp_path / "other.md").exists()
+
+
+def test_all_documents_are_among_the_sources() -> None:
+    """docs/sources.md has a row for each document."""
+    sources = (TESTS.parent / "docs" / "sources.md").read_text(encoding="utf-8")
+    for document in DOCUMENTS:
+        assert f"\n| {document.id} | " in sources

@@ -196,7 +196,7 @@ def test_the_page_says_what_became_of_each_claim() -> None:
     pages = {"1": ["[Water](water.md)"], "2": []}
     page = make.page_of(documents, systems, make.check_record(record_of(), documents), pages)
     assert "| [S9](#document-s9) | 4 | 1 | 1 | 2 | 0 |\n| all | 4 | 1 | 1 | 2 | 0 |" in page
-    assert "Of the corrections, tests show 1. The other 0" in page
+    assert "Corrected: [S9-02](#s9-02). Of these, tests show 1; the other 0" in page
     assert "- Shown by `test_b` in `tests/test_a.py` (2 cases; on numba, numpy)" in page
     assert "- **Correction:** It is hot; see [S9-01](#s9-01)." in page
     assert "(s9-03)=\n**S9-03** Air is thin. (공기)\n\n- *Not built yet.* No air yet.\n" in page

@@ -37,13 +37,13 @@ look at small networks and at chosen numbers. Parts of a system can be shown bef
 Every statement has a number: its document, and its place in there. To run the tests of one statement yourself, in a
 clone of the project:
 
-```
+```text
 pytest -m claim -k S2-29
 ```
 
 and all of them, in about a minute:
 
-```
+```text
 pytest -m claim
 ```
 
@@ -148,7 +148,7 @@ def page_of(documents: list[Document], systems: list[System], results: Record, p
 
 def summary(documents: list[Document]) -> str:
     """Count the claims of each document, by what became of them."""
-    kinds = ("shown", "corrected", "not built yet", "no test can decide")
+    kinds = ("shown", "corrected", "not built", "no test")
     lines = [f"| | claims | {' | '.join(kinds)} |", "|---" * (2 + len(kinds)) + "|"]
     rows = [(f"[{document.id}](#document-{document.id.lower()})", document.claims) for document in documents]
     rows.append(("all", tuple(claim for document in documents for claim in document.claims)))
@@ -158,8 +158,8 @@ def summary(documents: list[Document]) -> str:
     corrected = [claim for claim in rows[-1][1] if claim.correction]
     tested = sum(is_tested(claim) for claim in corrected)
     lines.append(
-        f"\nOf the corrections, tests show {tested}. The other {len(corrected) - tested} are about names, about "
-        "history, or about systems that aren't built yet."
+        f"\nCorrected: {', '.join(link(claim.id) for claim in corrected)}. Of these, tests show {tested}; the other "
+        f"{len(corrected) - tested} are about names, about history, or about systems that aren't built yet."
     )
     return "\n".join(lines) + "\n"
 
@@ -169,8 +169,8 @@ def kind_of(claim: Claim) -> str:
     if claim.correction:
         return "corrected"
     if claim.not_built:
-        return "not built yet"
-    return "no test can decide" if claim.not_checkable else "shown"
+        return "not built"
+    return "no test" if claim.not_checkable else "shown"
 
 
 def entry(claim: Claim, results: Record, pages: Links, said_before: bool) -> str:

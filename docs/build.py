@@ -9,6 +9,7 @@ lessons as notebooks, and pages that are made by code. Sphinx (``docs/conf.py``)
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from sphinx.cmd.build import build_main
 BUILD = ROOT / "docs" / "_build"
 SOURCE = BUILD / "source"
 KEPT = BUILD / "notebooks"
+DOCTREES = BUILD / "doctrees"  # what Sphinx has read
 CLAIMS = "MINISEGNET_CLAIMS"  # the environment variable that names a record of the claims' tests
 
 # Pages whose blocks of Python are run, with the files that they find beside them.
@@ -63,41 +65,55 @@ def main() -> int:
     """Gather the sources, run what is to be run, and let Sphinx make the pages."""
     os.environ.setdefault("MINISEGNET_BACKEND", "numba")
     sources = Sources(SOURCE)
-    record_claims()
     gather_pages(sources)
+    sources.write("claims.md", page_of_claims())
     sources.write("commands.md", commands.page())
     for name, text in reference.pages().items():
         sources.write(f"api/{name}.rst", text)
     sources.remove_the_rest()
-    words = ["-b", "html", "-W", "-n", "-q", "-j", "auto", "-c", ROOT / "docs", "-d", BUILD / "doctrees"]
+    forget_what_is_outdated()
+    words = ["-b", "html", "-W", "-n", "-q", "-j", "auto", "-c", ROOT / "docs", "-d", DOCTREES]
     code = build_main([*map(str, words), str(SOURCE), str(BUILD / "html")])
-    if code == 0:
+    if code:
+        shutil.rmtree(DOCTREES)  # a page that was read is not read again, and would not be complained of
+    else:
         print(f"open {BUILD / 'html' / 'index.html'}")
     return code
 
 
-def record_claims() -> None:
-    """Write the page of claims, from the tests that show them (run now unless a record is named)."""
-    script = ROOT / "docs" / "claims" / "make.py"
-    if not script.exists():
-        return
-    record = os.environ.get(CLAIMS)
-    if record is None:
-        record = str(BUILD / "claims.json")
-        BUILD.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            [sys.executable, "-m", "pytest", "-m", "claim", f"--claims-record={record}"], cwd=ROOT, check=True
-        )
-    subprocess.run([sys.executable, script, record, SOURCE / "claims.md"], cwd=ROOT, check=True)
+def forget_what_is_outdated() -> None:
+    """Let Sphinx read all pages anew if its extensions, which it doesn't look at, have changed."""
+    mark, now = DOCTREES / "read-by", notebooks.fingerprint("docs/building")
+    if not mark.exists() or mark.read_text() != now:
+        shutil.rmtree(DOCTREES, ignore_errors=True)
+        DOCTREES.mkdir(parents=True)
+        mark.write_text(now)
+
+
+def page_of_claims() -> str:
+    """Return the page of claims, made from what their tests wrote down: now, at an earlier build, or elsewhere."""
+    kept = BUILD / "claims" / f"{notebooks.fingerprint('minisegnet', 'tests')}.json"
+    record = Path(os.environ.get(CLAIMS) or kept)
+    if not record.exists() and CLAIMS not in os.environ:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        words = ["-m", "pytest", "-p", "no:cacheprovider", "-m", "claim", f"--claims-record={record}"]
+        settings = {name: value for name, value in os.environ.items() if name != "MINISEGNET_BACKEND"}
+        subprocess.run([sys.executable, *words], cwd=ROOT, check=True, env=settings)
+    page = BUILD / "claims" / "claims.md"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, ROOT / "docs" / "claims" / "make.py", record, page], cwd=ROOT, check=True)
+    return page.read_text(encoding="utf-8")
 
 
 def gather_pages(sources: Sources) -> None:
     """Write each page of the repository into the sources; run those with examples."""
     known = pages.pages()
     known |= {file: known[file].removesuffix(".md") + ".ipynb" for file in EXECUTED}
-    package = notebooks.fingerprint_of_package()
+    package = notebooks.fingerprint("minisegnet")
     slow = []
     for file, place in known.items():
+        if place == "claims.md":
+            continue
         text = (ROOT / file).read_text(encoding="utf-8")
         if file.endswith(".py"):
             notebook, took = notebooks.executed(file, notebooks.from_script(text), KEPT, package)
@@ -110,11 +126,13 @@ def gather_pages(sources: Sources) -> None:
         text = gallery.filled(text) if file == "docs/index.md" else text
         text = pages.relinked(text, file, place, known, sources.copy)
         if place == "index.md":
-            text = contents.of_front_page(text)
+            text = contents.of_front_page(text, known.values())
         elif place in ("lessons/index.md", "models/index.md"):
             text = contents.of_table(text)
         if file in EXECUTED:
-            notebook, took = notebooks.executed(file, notebooks.from_page(text), KEPT, package, EXECUTED[file])
+            notebook, took = notebooks.executed(
+                file, notebooks.from_page(text), KEPT, package, EXECUTED[file]
+            )
             print(f"{file}: {took:.1f} s" if took else f"{file}: as it was", flush=True)
             sources.write(place, as_text(notebook))
         else:

@@ -43,7 +43,9 @@ def words_of(chromium, profile, *flags):
 
 def browse(chromium, profile, path, *flags):
     """Open a page from disk and return the document as the browser has it then; the profile is new."""
-    words = words_of(chromium, profile, *flags, "--dump-dom", path if isinstance(path, str) else path.as_uri())
+    words = words_of(
+        chromium, profile, *flags, "--dump-dom", path if isinstance(path, str) else path.as_uri()
+    )
     done = subprocess.run(words, capture_output=True, timeout=120, check=True)
     return done.stdout.decode("utf-8")
 

@@ -72,7 +72,9 @@ class Server:
             def log_error(self, format, *args):
                 pass  # the answer's status tells
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+        self.server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), partial(Handler, directory=str(folder))
+        )
         self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -94,7 +96,7 @@ def served(folder):
 def walked(chromium, folder, server, tasks, script, *, flags=(), limit=300):
     """Show each (path, width) in a frame and run a script on it, the body of ``async page => ...``.
 
-    Returns what the script returned for each, the requests that left (by the browser's own log), and what it wrote on the
+    Returns what the script returned for each, the requests (by the browser's own log), and what was written on the
     console (but for the line that shows that the log works).
     """
     folder.mkdir(exist_ok=True)
@@ -106,7 +108,9 @@ def walked(chromium, folder, server, tasks, script, *, flags=(), limit=300):
     with said.open("wb") as stderr:
         browser = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=stderr)
         try:
-            assert server.arrived.wait(limit), f"the browser found nothing in {limit} s; it said: {said.read_text()}"
+            assert server.arrived.wait(limit), (
+                f"the browser found nothing in {limit} s; it said: {said.read_text()}"
+            )
         finally:
             browser.terminate()
             browser.wait(timeout=30)

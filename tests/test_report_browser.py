@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_helpers import FLAGS, asked_by_the_page, browse, chromium  # noqa: F401 (a fixture)
+from browser_helpers import FLAGS, asked_by_the_page, browse
 from report_helpers import Known, oracle, random_known, read_page
 
 from minisegnet import report

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from browser_helpers import browse, chromium  # noqa: F401 (a fixture)
+from browser_helpers import browse
 from site_server import served, walked
 
 pytestmark = pytest.mark.slow
@@ -54,7 +54,13 @@ class Page(HTMLParser):
             self.links.append(given["href"])
         if tag == "img":
             self.pictures.append(given)
-        if tag == "link" and given.get("rel") in ("stylesheet", "preload", "icon", "preconnect", "dns-prefetch"):
+        if tag == "link" and given.get("rel") in (
+            "stylesheet",
+            "preload",
+            "icon",
+            "preconnect",
+            "dns-prefetch",
+        ):
             self.loaded.append(given["href"])
         if tag in ("script", "img", "iframe", "source", "video", "object", "embed") and given.get("src"):
             self.loaded.append(given["src"])
@@ -66,11 +72,20 @@ def pages(site):
 
 
 def test_all_pages_are_there(pages):
-    expected = {"index.html", "commands.html", "which-iou.html", "formulas.html", "conventions.html", "search.html"}
+    expected = {
+        "index.html",
+        "commands.html",
+        "which-iou.html",
+        "formulas.html",
+        "conventions.html",
+        "search.html",
+    }
     expected |= {f"lessons/{name}.html" for name in LESSONS}
     expected |= {f"lessons/solutions/{name}.html" for name in LESSONS}
     expected |= {f"models/{name}.html" for name in ("index", "fcn", "segnet", "deconvnet", "unet", "patch")}
-    expected |= {f"api/minisegnet.{name}.html" for name in ("ops", "functional", "backends.reference", "testing")}
+    expected |= {
+        f"api/minisegnet.{name}.html" for name in ("ops", "functional", "backends.reference", "testing")
+    }
     assert expected <= set(pages)
 
 
@@ -91,7 +106,9 @@ def test_every_link_leads_somewhere(site, pages):
 
 
 def test_every_picture_says_what_it_shows(pages):
-    assert not [(name, given) for name, page in pages.items() for given in page.pictures if not given.get("alt")]
+    assert not [
+        (name, given) for name, page in pages.items() for given in page.pictures if not given.get("alt")
+    ]
 
 
 def test_the_licence_of_what_is_bundled_lies_beside_it(site):
@@ -133,7 +150,7 @@ MEASURE = MEASURE.replace("\\\\", "\\")
 
 
 @pytest.fixture(scope="module")
-def found(chromium, site, pages, tmp_path_factory):  # noqa: F811
+def found(chromium, site, pages, tmp_path_factory):
     """What the browser found on every page but those of plain source code, and what it asked for on the way."""
     names = [name for name in pages if not name.startswith("_modules/") and name != "genindex.html"]
     with served(site) as server:
@@ -178,7 +195,9 @@ def test_formulas_are_typeset(found):
     """As many as are written, each drawn, none as raw TeX."""
     text = (ROOT / "docs" / "formulas.md").read_text(encoding="utf-8")
     sections = re.split(r"^## (\d\d) ", text, flags=re.MULTILINE)
-    written = {number: part.count("$$") // 2 for number, part in zip(sections[1::2], sections[2::2], strict=True)}
+    written = {
+        number: part.count("$$") // 2 for number, part in zip(sections[1::2], sections[2::2], strict=True)
+    }
     for lesson in LESSONS:
         assert found["pages"][f"lessons/{lesson}.html"]["formulas"] == written[lesson[:2]] > 0, lesson
     assert found["pages"]["formulas.html"]["formulas"] == sum(written.values())
@@ -213,7 +232,7 @@ SEARCH = """
 """
 
 
-def test_the_search_finds_lessons(chromium, site, tmp_path):  # noqa: F811
+def test_the_search_finds_lessons(chromium, site, tmp_path):
     words = ["unpooling", "합성곱", "checkerboard"]
     with served(site) as server:
         tasks = [[f"/search.html?q={word}", SCREEN] for word in words]
@@ -225,17 +244,20 @@ def test_the_search_finds_lessons(chromium, site, tmp_path):  # noqa: F811
     assert "lessons/06_transposed_convolution.html" in checkerboard
 
 
-def test_from_the_disk_formulas_and_search_work_too(chromium, site, tmp_path):  # noqa: F811
+def test_from_the_disk_formulas_and_search_work_too(chromium, site, tmp_path):
     page = (site / "formulas.html").as_uri()
     assert browse(chromium, tmp_path / "a", page, "--virtual-time-budget=20000").count("<mjx-container") > 14
     dom = browse(
-        chromium, tmp_path / "b", f"{(site / 'search.html').as_uri()}?q=unpooling", "--virtual-time-budget=20000"
+        chromium,
+        tmp_path / "b",
+        f"{(site / 'search.html').as_uri()}?q=unpooling",
+        "--virtual-time-budget=20000",
     )
     assert "lessons/05_pool_and_unpool.html" in dom
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [(0, True), (1, False)])
-def test_it_is_dark_where_the_reader_wants_that(chromium, site, tmp_path, scheme, dark):  # noqa: F811
+def test_it_is_dark_where_the_reader_wants_that(chromium, site, tmp_path, scheme, dark):
     with served(site) as server:
         flag = f"--blink-settings=preferredColorScheme={scheme}"
         tasks = [["/lessons/02_convolution.html", SCREEN]]

@@ -1,1 +1,1 @@
-"""What ``docs/build.py`` is made of: the pages' sources, the lessons' execution, the reference and the commands' help."""
+"""What ``docs/build.py`` is made of: pages' sources, running lessons, the reference, the commands' help."""

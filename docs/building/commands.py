@@ -28,7 +28,11 @@ def helped(words: list[str]) -> str:
     """Return what a command prints for ``--help``, the same on every machine."""
     told = io.StringIO()
     settings = {"COLUMNS": "90", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
-    with mock.patch.dict(os.environ, settings), contextlib.redirect_stdout(told), contextlib.suppress(SystemExit):
+    with (
+        mock.patch.dict(os.environ, settings),
+        contextlib.redirect_stdout(told),
+        contextlib.suppress(SystemExit),
+    ):
         main([*words, "--help"])
     return re.sub(r"usage: \S+", "usage: minisegnet", told.getvalue(), count=1)
 

@@ -4,11 +4,13 @@ import re
 from typing import Any
 
 HIDDEN = "\ue000"  # a character that no text has
-ARRAY = re.compile(r"~?numpy\.ndarray\[~?(?:tuple\[~?typing\.Any, \.\.\.\]|typing\.Any), ~?numpy\.dtype\[~?typing\.Any\]\]")
+ARRAY = re.compile(
+    r"~?numpy\.ndarray\[~?(?:tuple\[~?typing\.Any, \.\.\.\]|typing\.Any), ~?numpy\.dtype\[~?typing\.Any\]\]"
+)
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Called by Sphinx."""
+    """Tell Sphinx what to call when."""
     app.connect("autodoc-process-signature", shorten)
     app.connect("autodoc-process-docstring", hide_colons, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", show_colons, priority=600)

@@ -22,8 +22,10 @@ def gallery() -> str:
     names = titles(ROOT / "lessons")
     if [row[2] for row in rows] != list(names):
         raise ValueError(f"lessons/README.md lists {[row[2] for row in rows]}, but there are {list(names)}")
-    tiles = [
-        f"- [![{alt}]({picture})](../lessons/{name}.py)\n  [{number}. {names[name]}](../lessons/{name}.py)\n  {question}"
-        for number, question, name, alt, picture in rows
-    ]
+    tiles = []
+    for number, question, name, alt, picture in rows:
+        lesson = f"../lessons/{name}.py"
+        tiles.append(
+            f"- [![{alt}]({picture})]({lesson})\n  [{number}. {names[name]}]({lesson})\n  {question}"
+        )
     return ":::{container} gallery\n" + "\n".join(tiles).replace("](../docs/", "](") + "\n:::"

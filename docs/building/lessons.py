@@ -43,7 +43,7 @@ def _linked(cell: Any, file: Path) -> Any:
         name = names.get(int(match[1]))
         return match[0] if name in (None, file.stem) else f"[{match[0]}]({folder}{name}.ipynb)"
 
-    return {**cell, "source": MENTION.sub(link, cell.source)}
+    return type(cell)({**cell, "source": MENTION.sub(link, cell.source)})
 
 
 def formulas() -> dict[str, str]:

@@ -55,16 +55,18 @@ def from_page(text: str) -> Any:
     return nbformat.v4.new_notebook(cells=cells)
 
 
-def fingerprint_of_package() -> str:
-    """Return a digest of the package and of the interpreter that runs it."""
+def fingerprint(*folders: str) -> str:
+    """Return a digest of what stands in some folders of the repository, and of the interpreter that runs it."""
     digest = hashlib.sha256(f"{sys.version}{os.environ.get('MINISEGNET_BACKEND')}".encode())
-    for path in sorted((ROOT / "minisegnet").rglob("*")):
+    for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*")):
         if path.is_file() and path.suffix not in (".pyc", ".nbi", ".nbc"):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def executed(name: str, notebook: Any, kept: Path, package: str, given: dict[str, Path] | None = None) -> tuple[Any, float]:
+def executed(
+    name: str, notebook: Any, kept: Path, package: str, given: dict[str, Path] | None = None
+) -> tuple[Any, float]:
     """Run a notebook, or take what was kept of it. Return it and the seconds it took (0 if it was kept).
 
     Parameters
@@ -76,7 +78,7 @@ def executed(name: str, notebook: Any, kept: Path, package: str, given: dict[str
     kept
         The folder in which outputs are kept.
     package
-        :func:`fingerprint_of_package`.
+        :func:`fingerprint` of it.
     given
         Files that the notebook finds in its folder, by the names that it knows them by.
     """
@@ -115,7 +117,11 @@ def _run(name: str, notebook: Any, given: dict[str, Path]) -> None:
             timeout=LIMIT,
             kernel_name="python3",
             resources={"metadata": {"path": folder}},
-            extra_arguments=[f"--IPKernelApp.exec_lines={STRICT}", "--HistoryManager.enabled=False", "--log-level=ERROR"],
+            extra_arguments=[
+                f"--IPKernelApp.exec_lines={STRICT}",
+                "--HistoryManager.enabled=False",
+                "--log-level=ERROR",
+            ],
         )
         try:
             asyncio.run(client.async_execute(env=os.environ | settings))

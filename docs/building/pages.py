@@ -23,6 +23,7 @@ def pages() -> dict[str, str]:
         "README.md": "readme.md",
         "lessons/README.md": "lessons/index.md",
         "docs/models/README.md": "models/index.md",
+        "docs/claims.md": "claims.md",  # made at build, for the site; git ignores one that is made by hand
     }
     for path in sorted((ROOT / "docs").rglob("*.md")):
         name = path.relative_to(ROOT).as_posix()
@@ -40,7 +41,9 @@ def pages() -> dict[str, str]:
 FOLDERS = {"lessons": "lessons/index.md", "lessons/solutions": "lessons/solutions/index.md"}
 
 
-def relinked(text: str, file: str, place: str, known: dict[str, str], copy: Callable[[str, str], None]) -> str:
+def relinked(
+    text: str, file: str, place: str, known: dict[str, str], copy: Callable[[str, str], None]
+) -> str:
     """Return a page's Markdown with its links changed for the site.
 
     Parameters
@@ -71,4 +74,6 @@ def relinked(text: str, file: str, place: str, known: dict[str, str], copy: Call
         return f"{before}{relpath(there, PurePosixPath(place).parent)}{anchor or ''}{after}"
 
     parts = FENCE.split(text)  # a text, a fenced block, what its fence looks like, a text, ...
-    return "".join(LINK.sub(changed, part) if i % 3 == 0 else part for i, part in enumerate(parts) if i % 3 < 2)
+    return "".join(
+        LINK.sub(changed, part) if i % 3 == 0 else part for i, part in enumerate(parts) if i % 3 < 2
+    )

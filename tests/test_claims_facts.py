@@ -253,21 +253,26 @@ def test_fcn8s_adds_up_three_results() -> None:
 
 @pytest.mark.claim("S0-24", "S0-27", "S1-19", "S2-24", "S2-25", "S4-69", "S4-70")
 def test_more_skips_follow_finer_detail() -> None:
-    """The same picture, squares of 8 pixels, and the same steps: each skip gets more of it right."""
-    rows, columns = np.indices((64, 64)) // 8
-    labels = ((rows + 2 * columns) % 3)[None]
+    """The same picture, squares of 8 pixels, and the same steps: each skip gets more of it right.
+
+    All enlarge by 2, 2 and 8 and stay bilinear: layers that learn to enlarge can learn one picture by heart.
+    """
+    squares = np.random.default_rng(0).integers(0, 3, (1, 8, 8))  # no pattern that upsampling could repeat
+    labels = squares.repeat(8, axis=1).repeat(8, axis=2)
     picture, reached = coloured(labels, noise=0.1), []
     for name in ("fcn32s", "fcn16s", "fcn8s"):
-        model = models.build(name, classes=3, width=4, convolutions=(1, 1, 1, 1, 1), dropout=0.0)
-        optimizer = optim.Adam(model.parameters(), lr=0.01)
+        model = models.build(
+            name, classes=3, width=4, convolutions=(1, 1, 1, 1, 1), dropout=0.0, stepwise=True
+        )
+        learned = [p for key, p in model.named_parameters() if not key.startswith("upscore")]
+        optimizer = optim.Adam(learned, lr=0.01)
         for _ in range(60):
             optimizer.zero_grad()
             functional.softmax_cross_entropy(model(picture), labels).backward()
             optimizer.step()
         with no_grad():
             reached.append(mean_iou(model.eval()(picture).data.argmax(1), labels))
-    print(reached)
-    assert reached[0] + 0.1 < reached[1] and reached[1] + 0.1 < reached[2]
+    assert reached[0] + 0.05 < reached[1] and reached[1] + 0.2 < reached[2]  # measured: 0.29, 0.44, 0.91
 
 
 @pytest.mark.claim("S0-23", "S1-28", "S4-68")

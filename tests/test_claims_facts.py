@@ -35,7 +35,7 @@ def random_weights(model: nn.Module) -> nn.Module:
 # Labels, objects, and both
 
 
-@pytest.mark.claim("S0-03", "S1-03", "S2-06", "S4-56")
+@pytest.mark.claim("S0-03", "S1-03", "S2-06", "S2-20", "S4-56")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_pixel_gets_one_label(name: str) -> None:
     """A patch classifier gives one label for its window; these networks give one for each pixel."""
@@ -83,10 +83,9 @@ def test_semantic_labels_run_on_from_object_to_object() -> None:
     assert (objects == 0).any() and len(np.unique(objects)) > 2
     things = np.unique(labels[objects > 0])
     assert not np.isin(labels[objects == 0], things).any()  # every pixel of a car belongs to some car
-    # Four cows in a row, or two: one semantic map, and nothing in it to tell them apart.
-    four, two = np.array([[0, 1, 2, 3, 4, 0]]), np.array([[0, 1, 1, 2, 2, 0]])
-    np.testing.assert_array_equal(four > 0, two > 0)
-    assert len(np.unique(four)) != len(np.unique(two))
+    for sample in data.Synthetic("cells", count=4):  # all cells are one "cell", however many there are
+        assert len(np.unique(sample.instances)) > 5
+        assert np.unique(sample.labels[sample.instances > 0]).tolist() == [1]
 
 
 @pytest.mark.claim("S1-07")
@@ -205,6 +204,13 @@ def test_fcn_shrinks_by_32_and_enlarges_in_these_steps(
     H = [height for height, _ in model.level_sizes((256, 320))]
     assert H[:7] == [256, 128, 64, 32, 16, 8, 8]  # the picture, five poolings, the scores
     assert [after // before for before, after in pairwise(H[6:])] == factors
+    with no_grad():  # and so in a real forward
+        picture = np.zeros((1, 3, 256, 320), np.float32)
+        pools = model.backbone(Tensor(picture))
+        assert [maps.shape[2] for maps in pools] == H[1:6]
+        assert model.coarse_scores(pools[-1]).shape == (1, 2, 8, 10)
+        assert model.eval()(picture).shape == (1, 2, 256, 320)
+    assert model.upscore.factor == factors[-1]
     names = [child for child, _ in model.named_children() if child.startswith("score_pool")]
     assert names == skips
     fourth, third = model.backbone.channels[3], model.backbone.channels[2]
@@ -247,21 +253,26 @@ def test_fcn8s_adds_up_three_results() -> None:
 
 @pytest.mark.claim("S0-24", "S0-27", "S1-19", "S2-24", "S2-25", "S4-69", "S4-70")
 def test_more_skips_follow_finer_detail() -> None:
-    """The same picture, squares of 16 pixels, and the same steps: each skip gets more of it right."""
-    rows, columns = np.indices((64, 64)) // 16
-    labels = ((rows + 2 * columns) % 3)[None]
+    """The same picture, squares of 8 pixels, and the same steps: each skip gets more of it right.
+
+    All enlarge by 2, 2 and 8 and stay bilinear: layers that learn to enlarge can learn one picture by heart.
+    """
+    squares = np.random.default_rng(0).integers(0, 3, (1, 8, 8))  # no pattern that upsampling could repeat
+    labels = squares.repeat(8, axis=1).repeat(8, axis=2)
     picture, reached = coloured(labels, noise=0.1), []
     for name in ("fcn32s", "fcn16s", "fcn8s"):
-        model = models.build(name, classes=3, width=4, convolutions=(1, 1, 1, 1, 1), dropout=0.0)
-        optimizer = optim.Adam(model.parameters(), lr=0.01)
+        model = models.build(
+            name, classes=3, width=4, convolutions=(1, 1, 1, 1, 1), dropout=0.0, stepwise=True
+        )
+        learned = [p for key, p in model.named_parameters() if not key.startswith("upscore")]
+        optimizer = optim.Adam(learned, lr=0.01)
         for _ in range(60):
             optimizer.zero_grad()
             functional.softmax_cross_entropy(model(picture), labels).backward()
             optimizer.step()
         with no_grad():
             reached.append(mean_iou(model.eval()(picture).data.argmax(1), labels))
-    print(reached)
-    assert reached[0] + 0.1 < reached[1] and reached[1] + 0.1 < reached[2]
+    assert reached[0] + 0.05 < reached[1] and reached[1] + 0.2 < reached[2]  # measured: 0.29, 0.44, 0.91
 
 
 @pytest.mark.claim("S0-23", "S1-28", "S4-68")
@@ -406,7 +417,7 @@ def test_only_fcns_upsampling_is_learned() -> None:
     assert {"upscore2.weight", "upscore_pool4.weight"} <= set(names)
 
 
-@pytest.mark.claim("S3-03")
+@pytest.mark.claim("S3-03", "S3-04")
 def test_deconvnets_transposed_convolutions_keep_the_size() -> None:
     """What makes its maps larger above the waist is the unpooling."""
     model = models.build("deconvnet", in_channels=1, classes=2, width=2)

@@ -120,6 +120,7 @@ def test_row_8_unpooling_shares_the_indices(monkeypatch: pytest.MonkeyPatch) -> 
 # The contract of all models
 
 
+@pytest.mark.claim("S3-04")
 @pytest.mark.parametrize("size", [(64, 64), (65, 64), (97, 131)])
 @pytest.mark.parametrize("training", [True, False])
 def test_output_has_the_input_size(size: tuple[int, int], training: bool) -> None:

@@ -94,7 +94,7 @@ def test_features_have_torchvisions_numbers() -> None:
 # Any input size, and nothing shifts
 
 
-@pytest.mark.claim("S0-10", "S1-14", "S2-17")
+@pytest.mark.claim("S0-10", "S1-14", "S2-17", "S2-20")
 @pytest.mark.parametrize("padding", ["same", "paper"])
 @pytest.mark.parametrize("name", NAMES)
 def test_any_size_comes_back(name: str, padding: str) -> None:

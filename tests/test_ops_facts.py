@@ -102,7 +102,7 @@ def test_transposed_convolution_is_the_adjoint_of_convolution(call: Call) -> Non
     )
 
 
-@pytest.mark.claim("S3-20", "S3-21")
+@pytest.mark.claim("S3-17", "S3-20", "S3-21")
 @settings(max_examples=examples(15))
 @given(TABLE["conv2d"].calls(np.float64, True))
 def test_a_dilated_convolution_is_one_with_a_zero_stuffed_kernel(call: Call) -> None:

@@ -30,7 +30,7 @@ def small(seed: int = 0, **options: int) -> PatchClassifier:
 # Equal numbers at equal places
 
 
-@pytest.mark.claim("S0-08", "S0-09", "S4-11", "S4-58")
+@pytest.mark.claim("S0-06", "S0-08", "S0-09", "S4-11", "S4-58")
 @pytest.mark.parametrize("patch", [13, 21])
 @pytest.mark.parametrize("size", [(21, 21), (29, 41), (40, 31)])
 def test_twin_equals_patches(size: tuple[int, int], patch: int, backend: str) -> None:
@@ -201,6 +201,7 @@ def test_gradients_of_the_whole_model(fast: str, twin: bool) -> None:
     check_gradients(lambda x, *_: model(x), x, *model.parameters(), step=1e-6, rtol=1e-5)
 
 
+@pytest.mark.claim("S0-06")
 def test_learns_one_picture() -> None:
     """Row 1: trained as a classifier of patches, its twin then labels the picture, mean IoU 1."""
     rng = np.random.default_rng(0)

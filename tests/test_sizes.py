@@ -68,7 +68,7 @@ def chains(draw: Any) -> list[Layer]:
     return layers
 
 
-@pytest.mark.claim("S4-68")
+@pytest.mark.claim("S0-23", "S4-68")
 @given(chains(), st.integers(0, 30))
 def test_input_range_equals_what_a_perturbation_reaches(layers: list[Layer], wanted: int) -> None:
     """Row 6 of the systems list: the calculator agrees with what a change of each input pixel really reaches.

@@ -39,7 +39,7 @@ def test_sizes_on_the_way_are_the_papers() -> None:
     assert model.output_size(572) == (388, 388)
 
 
-@pytest.mark.claim("S1-26", "S1-27", "S2-33")
+@pytest.mark.claim("S1-26", "S1-27", "S1-30", "S1-31", "S2-33")
 def test_maps_of_a_real_forward_have_these_sizes() -> None:
     """Row 9: the sizes of the maps themselves, at the paper's size with one channel a level and more."""
     model = build(1, 2, width=1, padding="valid").eval()
@@ -221,6 +221,7 @@ def test_smallest_size_of_same_padding() -> None:
 # What an output pixel sees
 
 
+@pytest.mark.claim("S1-28", "S4-68")
 @pytest.mark.parametrize("depth", [1, 2])
 def test_receptive_field_is_what_a_change_reaches(depth: int, fast: str) -> None:
     """Rows 6 and 9: change one pixel; the scores that change are those whose receptive field holds it."""

@@ -66,8 +66,10 @@ def asked(log):
     text = log.read_text("utf-8")
     try:
         events = json.loads(text)["events"]
-    except json.JSONDecodeError:  # a browser that is quick to leave doesn't close the list
-        events = json.loads(text.rstrip().rstrip(",") + "]}")["events"]
+    except (
+        json.JSONDecodeError
+    ):  # a browser that is quick to leave doesn't close the list: an event is a line
+        events = json.loads(text[: text.rindex("},\n")] + "}]}")["events"]
     found = [event["params"] for event in events if "url" in event.get("params", {})]
     own = {urlsplit(told["url"]).netloc for told in found if told.get("initiator") == "not an origin"}
     asked = {told["url"] for told in found if told.get("initiator", "not an origin") != "not an origin"}

@@ -32,8 +32,11 @@ async function walk() {
   }
   return found;
 }
-walk().catch(error => ({error: String(error)})).then(found =>
-  fetch("/-found", {method: "POST", body: JSON.stringify(found)}));
+walk().catch(error => ({error: String(error)})).then(async found => {
+  await fetch("/-found", {method: "POST", body: JSON.stringify(found)});
+  for (let i = 0; i < 20; i++) await fetch(`/-walk?${i}`);  // the browser writes its log in portions: push them out
+  await fetch("/-end", {method: "POST", body: "null"});
+});
 </script></body>"""
 
 
@@ -52,7 +55,7 @@ class Server:
 
         class Handler(http.server.SimpleHTTPRequestHandler):
             def do_GET(self):
-                if self.path != "/-walk":
+                if not self.path.startswith("/-walk"):
                     return super().do_GET()
                 self.send_response(200)
                 self.send_header("Content-Type", "text/html; charset=utf-8")
@@ -61,10 +64,13 @@ class Server:
                 return None
 
             def do_POST(self):
-                owner.found = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if self.path == "/-found":
+                    owner.found = told
                 self.send_response(204)
                 self.end_headers()
-                owner.arrived.set()
+                if self.path == "/-end":
+                    owner.arrived.set()
 
             def log_request(self, code="-", size="-"):
                 owner.answers.append((self.path, int(code)))
@@ -116,4 +122,6 @@ def walked(chromium, folder, server, tasks, script, *, flags=(), limit=300):
             browser.wait(timeout=30)
     console = [line for line in said.read_text("utf-8", errors="replace").splitlines() if "CONSOLE" in line]
     assert any("the log works" in line for line in console)
-    return server.found, asked(log), [line for line in console if "the log works" not in line]
+    requests = asked(log)
+    assert f"{server.address}/-found" in requests, "the log doesn't reach to the end"
+    return server.found, requests, [line for line in console if "the log works" not in line]

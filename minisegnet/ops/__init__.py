@@ -29,6 +29,7 @@ from minisegnet.ops.arrange import (
 from minisegnet.ops.boxes import nms
 from minisegnet.ops.conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from minisegnet.ops.dispatch import BACKENDS, current_backend, to_backend, to_numpy, use_backend, why_not
+from minisegnet.exactness import exact_convolutions
 from minisegnet.ops.dropout import dropout, dropout_backward
 from minisegnet.ops.linear import linear, linear_backward
 from minisegnet.ops.loss import (
@@ -83,6 +84,7 @@ __all__ = [
     "current_backend",
     "dropout",
     "dropout_backward",
+    "exact_convolutions",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
     "leaky_relu",

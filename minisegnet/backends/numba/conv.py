@@ -10,7 +10,8 @@ Each iteration of a ``prange`` writes one row (or one filter plane) that no othe
 the result does not depend on the number of threads.
 
 Where a filter sums over many products, these loops fetch much and compute little. ``fast/direct.py`` (float32) and
-``fast/columns.py`` (float64) have other texts of the same three kernels for that; ``text_for`` chooses.
+``fast/columns.py`` (float64) have other texts of the same three kernels for that, and ``fast/winograd.py`` saves
+multiplications; ``text_for`` and ``suits_winograd`` choose.
 """
 
 import math
@@ -19,9 +20,10 @@ import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array
+from minisegnet.exactness import convolutions_are_exact
 from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 
-from .fast import columns, direct
+from .fast import columns, direct, winograd
 from .launch import helper, parallel_kernel
 
 
@@ -109,7 +111,7 @@ def conv_transpose2d_backward(
 
 
 def text_for(w: Array, groups: int) -> str:
-    """Choose the text: plain, direct or columns.
+    """Choose the text: plain, direct or columns (or winograd, if ``suits_winograd``).
 
     | | few products a pixel | many |
     |---|---|---|
@@ -127,12 +129,26 @@ def text_for(w: Array, groups: int) -> str:
     return "columns" if KG >= 8 and CG >= 8 else "plain"
 
 
+def suits_winograd(y: Array, w: Array, stride: Pair, dilation: Pair, groups: int) -> bool:
+    """Whether the tiles of Winograd's method pay: dense 3 x 3 filters, many channels, and a map worth turning the filters for.
+
+    What its steps before and after the products cost doesn't grow with the number of channels on the other side, and
+    what turning the filters costs doesn't grow with the map.
+    """
+    if w.dtype != np.float32 or w.shape[2:] != (3, 3) or (stride, dilation, groups) != ((1, 1), (1, 1), 1):
+        return False
+    pixels = y.shape[0] * y.shape[2] * y.shape[3]
+    return min(w.shape[:2]) >= 48 and pixels >= 1024 and not convolutions_are_exact()
+
+
 def gather(
     y: Array, x: Array, w: Array, b: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> None:
     """y = b + w * x."""
     text = text_for(w, groups)
-    if text == "plain":
+    if suits_winograd(y, w, stride, dilation, groups):
+        winograd.convolve(y, x, w, b, padding)
+    elif text == "plain":
         _gather(y, x, w, b, stride, padding, dilation, groups)
     elif text == "direct":
         direct.gather(y, x, w, b, stride, padding, dilation, groups)
@@ -147,7 +163,9 @@ def scatter(
 ) -> None:
     """x = b + (w transposed) * y."""
     text = text_for(w, groups)
-    if text == "plain":
+    if suits_winograd(x, w, stride, dilation, groups):
+        winograd.convolve(x, y, w, b, (2 - padding[0], 2 - padding[1]), turned=True)
+    elif text == "plain":
         _scatter(x, y, w, b, stride, padding, dilation, groups)
     elif text == "direct":
         direct.scatter(x, y, w, b, stride, padding, dilation, groups)

@@ -12,7 +12,7 @@ vector, and these words:
     u + v, u - v, u * v               lane by lane; a number stands for LANES copies of itself
     maximum(u, v)                     the larger of each pair of lanes
     u == v, u > v, where(m, u, v)     a mask, and the choice that it makes lane by lane
-    interleave(u, v)                  u0 v0 u1 v1 ..., as two vectors
+    interleave(u, v)                  u0 v0 u1 v1 ..., as two vectors; deinterleave undoes it
     total(v)                          the sum of the lanes
     registers(8, 2)                   an 8 x 2 block of zero vectors; block[k, v] reads and writes one
 
@@ -106,6 +106,12 @@ def interleave(u, v):
     """The lanes of ``u`` and ``v`` in turn: the first LANES of them, then the others."""
     both = np.stack([u, v], axis=1).ravel()
     return both[:LANES], both[LANES:]
+
+
+def deinterleave(u, v):
+    """The even lanes of ``u`` followed by ``v``, and the odd ones."""
+    both = np.concatenate([u, v])
+    return both[0::2], both[1::2]
 
 
 def total(vector):
@@ -357,6 +363,12 @@ def _(code, mask, u, v):
 def _(code, u, v):
     turns = [lane for i in range(LANES) for lane in (i, LANES + i)]
     halves = [code.shuffle(u, v, turns[:LANES]), code.shuffle(u, v, turns[LANES:])]
+    return code.context.make_tuple(code.builder, code.result, halves)
+
+
+@compiled(deinterleave, _PAIR, Vector, Vector)
+def _(code, u, v):
+    halves = [code.shuffle(u, v, range(first, 2 * LANES, 2)) for first in (0, 1)]
     return code.context.make_tuple(code.builder, code.result, halves)
 
 

@@ -22,7 +22,10 @@ from minisegnet.backends.numba import conv  # noqa: E402
 from minisegnet.backends.numba.fast import direct, vectors, winograd  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
-EXAMPLES = 3 if os.environ.get("NUMBA_DISABLE_JIT") == "1" else 150
+COMPILED = os.environ.get("NUMBA_DISABLE_JIT") != "1"
+EXAMPLES = 150 if COMPILED else 3  # plain Python takes minutes for what compiled code does in a second
+
+compiled_only = pytest.mark.skipif(not COMPILED, reason="compilation is off")
 
 
 def close(actual: Any, expected: Any, tolerance: float, what: str) -> None:
@@ -74,6 +77,7 @@ def test_a_filter_of_one_tap_picks_its_pixel_exactly() -> None:
         assert not y[0, :3].any() and not y[0, 4:].any()
 
 
+@compiled_only
 def test_bits_do_not_depend_on_the_number_of_threads() -> None:
     import numba
 
@@ -93,6 +97,7 @@ def test_bits_do_not_depend_on_the_number_of_threads() -> None:
             np.testing.assert_array_equal(a, b)
 
 
+@compiled_only
 def test_a_nan_reaches_every_output_that_sees_it_and_no_other() -> None:
     case = Case(1, 4, 9, (9, 40), (3, 3), (1, 1), (1, 1), (1, 1), 1)
     given = arrays(case)
@@ -123,6 +128,7 @@ def test_the_table_chooses() -> None:
     assert text(16, 16, 3, np.float64) == "columns" and text(16, 3, 3, np.float64) == "plain"
 
 
+@compiled_only
 def test_exact_convolutions_keep_winograd_out() -> None:
     x, w = small_and_large(48, 36)
     with ops.use_backend("numba"):

@@ -25,6 +25,7 @@ from minisegnet.backends.numba.fast.vectors import (  # noqa: E402
     load_first,
     maximum,
     registers,
+    spread,
     store,
     store_first,
     total,
@@ -38,7 +39,7 @@ JIT = os.environ.get("NUMBA_DISABLE_JIT") != "1"
 def every_word(a: Any, b: Any, out: Any, edges: Any) -> Any:
     """Writes what each word makes of a (3, 2 * LANES) and of small integers b into rows of ``out``."""
     u, v, w = load(a, 0, 1), load(a, 1, 0), load(b, 2, 1)
-    store(u + v * 2 - 1, out, 0, 0)
+    store(u + v * 2 - spread(a, 0, 3), out, 0, 0)
     store(maximum(u, 0) - 3.0 * v, out, 1, 0)
     store(where(w == 2, u, where(u > v, v, 0.5)), out, 2, 0)
     first, second = interleave(u, v)
@@ -85,7 +86,7 @@ def test_the_plain_words_by_numpy() -> None:
     a, b, out, edges = inputs()
     every_word(a, b, out, edges)
     u, v, w = a[0, 1 : LANES + 1], a[1, :LANES], b[2, 1 : LANES + 1]
-    np.testing.assert_allclose(out[0], u + v * 2 - 1, rtol=1e-6)
+    np.testing.assert_allclose(out[0], u + v * 2 - a[0, 3], rtol=1e-6)
     np.testing.assert_allclose(out[1], np.maximum(u, 0) - 3 * v, rtol=1e-6)
     np.testing.assert_array_equal(out[2], np.where(w == 2, u, np.where(u > v, v, np.float32(0.5))))
     np.testing.assert_array_equal(out[3:5].ravel()[0::2], u)

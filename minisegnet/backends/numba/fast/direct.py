@@ -31,7 +31,7 @@ from minisegnet.arrays import Array
 from minisegnet.sizes import Pair
 
 from ..launch import helper, parallel_kernel
-from .vectors import LANES, interleave, load, load_first, registers, store, total
+from .vectors import LANES, interleave, load, load_first, registers, spread, store, total
 
 # A block of results. It must fit into the registers (32 with AVX-512, 16 before) with ACROSS vectors of pixels and a weight.
 OUT, ACROSS = (8, 2) if LANES == 16 else (4, 2)
@@ -324,11 +324,14 @@ def transpose_block(source, row, column, target, to_row, to_column):
 def gradient_block(total, band, y, count, offsets, q, k):
     """Add to total[q : q + TAPS, k : k + FILTERS] what ``count`` outputs contribute."""
     sums = registers(TAPS, ALONG)
+    gradients = registers(ALONG)
     for p in range(count):
+        for v in range(ALONG):
+            gradients[v] = load(y, p, k + v * LANES)
         for t in range(TAPS):
-            pixel = band[p + offsets[q + t]]
+            pixel = spread(band, p + offsets[q + t])
             for v in range(ALONG):
-                sums[t, v] += pixel * load(y, p, k + v * LANES)
+                sums[t, v] += pixel * gradients[v]
     for t in range(TAPS):
         for v in range(ALONG):
             store(load(total, q + t, k + v * LANES) + sums[t, v], total, q + t, k + v * LANES)

@@ -9,6 +9,7 @@ vector, and these words:
     store(vector, array, i, j)        write them there
     load_first(n, array, i, j)        only the first n of them, the other lanes 0: nothing beyond is read
     store_first(n, vector, array, i)  write the first n lanes only
+    spread(array, i, j)               LANES copies of array[i, j]; i and j aren't negative
     u + v, u - v, u * v               lane by lane; a number stands for LANES copies of itself
     maximum(u, v)                     the larger of each pair of lanes
     u == v, u > v, where(m, u, v)     a mask, and the choice that it makes lane by lane
@@ -75,6 +76,15 @@ def load_first(count, array, *index):
     lanes = array[tuple(row)][column : column + count]
     assert len(lanes) == count, f"a load runs past the end of a row: {index} in {array.shape}"
     return np.concatenate([lanes, np.zeros(LANES - count)]).astype(np.float32)
+
+
+def spread(array, *index):
+    """LANES copies of one number of ``array``.
+
+    To write ``array[i, j] * v`` does the same. But Numba then asks each time whether an index is negative, for Python's sake.
+    """
+    assert min(index) >= 0, f"a negative index: {index}"
+    return np.full(LANES, array[index], np.float32)
 
 
 def store(vector, array, *index):
@@ -289,6 +299,14 @@ def _(code, array, *index):
     lanes = code.builder.load(code.address(array, index, code.types[0], code.types[1:]))
     lanes.align = code.types[0].dtype.bitwidth // 8  # a row may begin at any element
     return code.floats(lanes)
+
+
+@compiled(spread, _VECTOR, types.Array, ...)
+def _(code, array, *index):
+    view = code.context.make_array(code.types[0])(code.context, code.builder, array)
+    index = code.integers(index, code.types[1:])
+    place = cgutils.get_item_pointer(code.context, code.builder, code.types[0], view, index)
+    return code.copies(code.builder.load(place))
 
 
 @compiled(load_first, _VECTOR, types.Integer, types.Array, ...)

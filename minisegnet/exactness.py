@@ -10,8 +10,8 @@ _exact: ContextVar[bool | None] = ContextVar("minisegnet_exact", default=None)  
 class exact_convolutions:
     """Add up float32 convolutions product by product inside this block.
 
-    Wide 3 x 3 convolutions of float32 are otherwise computed by Winograd's method on the Numba backend: with a quarter of the
-    multiplications, and a few times the rounding error. With the environment variable ``MINISEGNET_EXACT=1`` all of a
+    Wide 3 x 3 convolutions of float32 are otherwise computed by Winograd's method on the Numba backend: with a quarter
+    of the multiplications, and a few times the rounding error. With the environment variable ``MINISEGNET_EXACT=1`` all of a
     program is exact. (Exact means: each product is computed, and rounded as float32 rounds.)
 
     Parameters

@@ -82,7 +82,12 @@ def arrays(case: Case, seed: int = 0) -> Arrays:
         (case.N, K, *size),
     )
     x, w, b, dy = (rng.standard_normal(shape).astype(np.float32).astype(np.float64) for shape in shapes)
-    options = {"stride": case.stride, "padding": case.padding, "dilation": case.dilation, "groups": case.groups}
+    options = {
+        "stride": case.stride,
+        "padding": case.padding,
+        "dilation": case.dilation,
+        "groups": case.groups,
+    }
     with ops.use_backend("numpy"):
         y = ops.conv2d(x, w, b, **options)
         dx, dw, _ = ops.conv2d_backward(dy, x, w, **options)

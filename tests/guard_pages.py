@@ -11,7 +11,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def guarded(array: Any, before: bool = False) -> Any:
-    """Copy the array to where the next byte (``before``: the byte before the first) is unreadable: touching it is a fault."""
+    """Copy the array to where the next byte (``before``: the byte before it) can't be touched without a fault."""
     size = -(-max(array.nbytes, 1) // PAGE) * PAGE
     memory = mmap.mmap(-1, size + PAGE)
     address = np.frombuffer(memory, np.uint8).ctypes.data

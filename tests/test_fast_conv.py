@@ -38,7 +38,9 @@ def results(case: Case, given: Arrays) -> tuple[Any, Any, Any]:
     options = (case.stride, case.padding, case.dilation, case.groups)
     y, dx, dw = (np.full(a.shape, np.nan, np.float32) for a in (given.y, given.dx, given.dw))
     direct.gather(y, given.x, given.w, given.b, *options)
-    direct.scatter(dx, given.dy, given.w, np.zeros(len(dx[0]) if case.N else given.x.shape[1], np.float32), *options)
+    direct.scatter(
+        dx, given.dy, given.w, np.zeros(len(dx[0]) if case.N else given.x.shape[1], np.float32), *options
+    )
     direct.weight_gradient(dw, given.dy, given.x, *options)
     return y, dx, dw
 
@@ -147,7 +149,7 @@ def test_exact_convolutions_keep_winograd_out() -> None:
 
 
 def test_the_whole_program_can_be_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, w = small_and_large(48, 36)
+    _, w = small_and_large(48, 36)
     y = np.empty((1, 48, 36, 36), np.float32)
     assert conv.suits_winograd(y, w, (1, 1), (1, 1), 1)
     monkeypatch.setenv("MINISEGNET_EXACT", "1")
@@ -173,7 +175,10 @@ SETTINGS = {
     "plain Python, 8 lanes": {"NUMBA_DISABLE_JIT": "1", "NUMBA_CPU_FEATURES": "+avx"},
     "plain Python, 4 lanes": {"NUMBA_DISABLE_JIT": "1", "NUMBA_CPU_FEATURES": "+sse2"},
     "compiled for AVX2": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": AVX2},
-    "compiled for SSE2": {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse,+sse2,+cmov,+cx8,+fxsr,+mmx,+x87"},
+    "compiled for SSE2": {
+        "NUMBA_CPU_NAME": "x86-64",
+        "NUMBA_CPU_FEATURES": "+sse,+sse2,+cmov,+cx8,+fxsr,+mmx,+x87",
+    },
 }
 
 

@@ -144,10 +144,12 @@ CALLS = {
 @pytest.mark.skipif(vectors.LANES < 8, reason="this processor has no fused multiply-add to look for")
 @pytest.mark.parametrize("kernel", CALLS)
 def test_the_inner_loop_is_in_registers(kernel: str, tmp_path: Path) -> None:
-    """All products of a block stand in one straight piece of machine code, and nothing goes to the stack between them."""
+    """All products of a block stand in one straight piece of machine code, and nothing goes to the stack."""
     code = COUNT.format(call=CALLS[kernel], kernel=kernel)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)}
-    out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
+    )
     assert out.returncode == 0, out.stderr[-2000:]
     found, spills = map(int, out.stdout.split())
     from minisegnet.backends.numba.fast import direct

@@ -4,6 +4,7 @@ Every op is a plain function with a partner that ends in ``_backward`` and takes
 op's output first. Which backend runs them is chosen by :func:`use_backend`.
 """
 
+from minisegnet.exactness import exact_convolutions
 from minisegnet.ops.activation import (
     leaky_relu,
     leaky_relu_backward,
@@ -29,7 +30,6 @@ from minisegnet.ops.arrange import (
 from minisegnet.ops.boxes import nms
 from minisegnet.ops.conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from minisegnet.ops.dispatch import BACKENDS, current_backend, to_backend, to_numpy, use_backend, why_not
-from minisegnet.exactness import exact_convolutions
 from minisegnet.ops.dropout import dropout, dropout_backward
 from minisegnet.ops.linear import linear, linear_backward
 from minisegnet.ops.loss import (

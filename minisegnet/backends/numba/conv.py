@@ -118,9 +118,9 @@ def text_for(w: Array, groups: int) -> str:
     | float32 | plain | direct (register blocks) |
     | float64 | plain | columns |
 
-    To get a block of pixels ready costs the same whatever is done with it. Measured on one core, for 1 to 8 channels and
-    filters, with 3 x 3 and with 1 x 1 taps: ``direct`` is faster than the plain loops from some 32 products a pixel on,
-    and eight times at 8 x 8 x 3 x 3. ``columns`` wins from 8 channels to 8 on.
+    To get a block of pixels ready costs the same whatever is done with it. Measured on one core, for 1 to 8 channels
+    and filters, with 3 x 3 and with 1 x 1 taps: ``direct`` is faster than the plain loops from some 32 products a pixel
+    on, and eight times at 8 x 8 x 3 x 3. ``columns`` wins from 8 channels to 8 on.
     """
     K, CG, KH, KW = w.shape
     KG = K // groups
@@ -130,7 +130,7 @@ def text_for(w: Array, groups: int) -> str:
 
 
 def suits_winograd(y: Array, w: Array, stride: Pair, dilation: Pair, groups: int) -> bool:
-    """Whether the tiles of Winograd's method pay: dense 3 x 3 filters, many channels, and a map worth turning the filters for.
+    """Whether Winograd's tiles pay: dense 3 x 3 filters, many channels, and a map worth turning the filters for.
 
     What its steps before and after the products cost doesn't grow with the number of channels on the other side, and
     what turning the filters costs doesn't grow with the map.
@@ -154,7 +154,10 @@ def gather(
         direct.gather(y, x, w, b, stride, padding, dilation, groups)
     else:
         (N, K, OH, OW), kernel_size = y.shape, w.shape[2:]
-        small, filters = y.reshape(N, K, OH * OW), w.reshape(K, math.prod(w.shape[1:]))  # (N, K, OH*OW), (K, Q)
+        small, filters = (
+            y.reshape(N, K, OH * OW),
+            w.reshape(K, math.prod(w.shape[1:])),
+        )  # (N, K, OH*OW), (K, Q)
         columns.gather(small, x, filters, b, (OH, OW), kernel_size, stride, padding, dilation, groups)
 
 
@@ -188,7 +191,10 @@ def weight_gradient(
         direct.weight_gradient(w, y, x, stride, padding, dilation, groups)
     else:
         (N, K, OH, OW), kernel_size = y.shape, w.shape[2:]
-        small, filters = y.reshape(N, K, OH * OW), w.reshape(K, math.prod(w.shape[1:]))  # (N, K, OH*OW), (K, Q)
+        small, filters = (
+            y.reshape(N, K, OH * OW),
+            w.reshape(K, math.prod(w.shape[1:])),
+        )  # (N, K, OH*OW), (K, Q)
         columns.weight_gradient(filters, small, x, (OH, OW), kernel_size, stride, padding, dilation, groups)
 
 

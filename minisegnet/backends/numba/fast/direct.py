@@ -33,7 +33,8 @@ from minisegnet.sizes import Pair
 from ..launch import helper, parallel_kernel
 from .vectors import LANES, interleave, load, load_first, registers, spread, store, total
 
-# A block of results. It must fit into the registers (32 with AVX-512, 16 before) with ACROSS vectors of pixels and a weight.
+# A block of results. It must fit into the registers (32 with AVX-512, 16 before), beside ACROSS vectors of pixels and
+# a weight.
 OUT, ACROSS = (8, 2) if LANES == 16 else (4, 2)
 COLUMNS = ACROSS * LANES
 
@@ -70,8 +71,8 @@ def gather_axis(taps: int, stride: int, padding: int, dilation: int, outputs: in
 def scatter_axes(taps: int, stride: int, padding: int, dilation: int, size: int) -> list[Axis]:
     """The positions x of the large map by their residue: x + padding = q * stride + residue.
 
-    Tap t joins x with output o where o * stride + t * dilation = x + padding. So only the taps whose t * dilation has x's
-    residue play a part, and o = q - (t * dilation - residue) / stride: a convolution with stride 1.
+    Tap t joins x with output o where o * stride + t * dilation = x + padding. So only the taps whose t * dilation has
+    x's residue play a part, and o = q - (t * dilation - residue) / stride: a convolution with stride 1.
     """
     axes = []
     for residue in range(stride):
@@ -106,8 +107,12 @@ def band_of(rows: Axis, columns: Axis, channels: int, most: int) -> Band:
     some = max(1, min(rows.outputs, most // (channels * planes * pitch) - reach))
     tall = some + reach
     plane = planes * tall * pitch
-    row = np.array([(p * len(columns.phases)) * tall + s for p, s in zip(rows.phase, rows.step, strict=True)], np.int64)
-    column = np.array([p * tall * pitch + s for p, s in zip(columns.phase, columns.step, strict=True)], np.int64)
+    row = np.array(
+        [(p * len(columns.phases)) * tall + s for p, s in zip(rows.phase, rows.step, strict=True)], np.int64
+    )
+    column = np.array(
+        [p * tall * pitch + s for p, s in zip(columns.phase, columns.step, strict=True)], np.int64
+    )
     tap = (row[:, None] * pitch + column).ravel()  # (taps,)
     return Band(some, tall, pitch, plane, (np.arange(channels)[:, None] * plane + tap).ravel())
 
@@ -184,10 +189,26 @@ def put_rows(out, result, channels, top, rows, columns, pitch, to, apart):
 
 @parallel_kernel
 def _sums(
-    out, source, weights, bias, offsets, workers, rows, tall, pitch, plane, row_phases, column_phases, stride, first, outputs, to, apart
+    out,
+    source,
+    weights,
+    bias,
+    offsets,
+    workers,
+    rows,
+    tall,
+    pitch,
+    plane,
+    row_phases,
+    column_phases,
+    stride,
+    first,
+    outputs,
+    to,
+    apart,
 ):
     """Each task is some rows of the outputs of one group of one image."""
-    (N, K, _, _), (G, blocks, Q, _) = out.shape, weights.shape
+    (N, K, _, _), (G, blocks, _, _) = out.shape, weights.shape
     CG, KG = source.shape[1] // G, K // G
     bands = -(-outputs[0] // rows)
     wide = -(-(rows * pitch) // COLUMNS) * COLUMNS
@@ -340,7 +361,6 @@ def gradient_block(total, band, y, count, offsets, q, k):
 @helper
 def turn_rows(turned, y, top, count, pitch, columns):
     """turned[i * pitch + j, k] = y[k, top + i, j]; 0 where an output doesn't exist, and in the filters beyond."""
-    K = len(y)
     for i in range(count):
         begin = i * pitch
         for k in range(0, turned.shape[1], LANES):
@@ -352,7 +372,9 @@ def turn_rows(turned, y, top, count, pitch, columns):
 
 
 @parallel_kernel
-def _gradients(totals, x, y, offsets, rows, tall, pitch, plane, row_phases, column_phases, stride, first, outputs):
+def _gradients(
+    totals, x, y, offsets, rows, tall, pitch, plane, row_phases, column_phases, stride, first, outputs
+):
     """Each part of the tasks adds up a total of its own; they are few, and always cut in the same way."""
     (N, K, _, _), (parts, G, Q, wide) = y.shape, totals.shape
     CG, KG = x.shape[1] // G, K // G
@@ -366,12 +388,22 @@ def _gradients(totals, x, y, offsets, rows, tall, pitch, plane, row_phases, colu
             count = min(rows, outputs[0] - top)
             for g in range(G):
                 fill_band(
-                    band, x[n, g * CG : (g + 1) * CG], top, tall, pitch, row_phases, column_phases, stride, first
+                    band,
+                    x[n, g * CG : (g + 1) * CG],
+                    top,
+                    tall,
+                    pitch,
+                    row_phases,
+                    column_phases,
+                    stride,
+                    first,
                 )
                 turn_rows(turned, y[n, g * KG : (g + 1) * KG], top, count, pitch, outputs[1])
                 for k in range(0, wide, FILTERS):
                     for q in range(0, Q, TAPS):
-                        gradient_block(totals[part, g], band, turned, (count - 1) * pitch + outputs[1], offsets, q, k)
+                        gradient_block(
+                            totals[part, g], band, turned, (count - 1) * pitch + outputs[1], offsets, q, k
+                        )
 
 
 @parallel_kernel
@@ -472,7 +504,9 @@ def weight_gradient(
     rows = gather_axis(KH, stride[0], padding[0], dilation[0], OH)
     columns = gather_axis(KW, stride[1], padding[1], dilation[1], OW)
     band = band_of(rows, columns, CG, BAND)
-    offsets = np.zeros(-(-Q // taps) * taps, np.int64)  # the last block's missing pairs read what another reads
+    offsets = np.zeros(
+        -(-Q // taps) * taps, np.int64
+    )  # the last block's missing pairs read what another reads
     offsets[:Q] = band.offsets
     shape = (groups, offsets.size, -(-KG // filters) * filters, *lanes)
     parts = max(1, min(PARTS, PARTS_FLOATS // math.prod(shape), N * -(-OH // band.rows)))

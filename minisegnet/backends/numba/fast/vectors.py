@@ -81,7 +81,8 @@ def load_first(count, array, *index):
 def spread(array, *index):
     """LANES copies of one number of ``array``.
 
-    To write ``array[i, j] * v`` does the same. But Numba then asks each time whether an index is negative, for Python's sake.
+    To write ``array[i, j] * v`` does the same. But Numba then asks each time whether an index is negative, for
+    Python's sake.
     """
     assert min(index) >= 0, f"a negative index: {index}"
     return np.full(LANES, array[index], np.float32)
@@ -195,7 +196,8 @@ def compiled(function, result, *operands):
     """Decorate the writer of the instructions of ``function`` for operands of these types.
 
     The writer gets a ``_Code`` and the operands as LLVM values. ``result`` is the type of what it returns, or
-    a function from the operands' types to that. A tuple lists alternatives; ``...`` at the end lets more operands follow.
+    a function from the operands' types to that. A tuple lists alternatives; after ``...`` at the end more operands
+    may follow.
     """
     many = operands[-1] is ...
     kinds = operands[: len(operands) - many]

@@ -48,7 +48,14 @@ def at_points(d0, d1, d2, d3, d4, d5):
     """B^T d: the values at 0, s, -s, t, -t and infinity."""
     even_s, odd_s = d4 - d2 * 2.0, (d3 - d1 * 2.0) * np.float32(S)
     even_t, odd_t = d4 - d2 * 0.5, (d3 - d1 * 0.5) * np.float32(T)
-    return d0 - d2 * 2.5 + d4, even_s + odd_s, even_s - odd_s, even_t + odd_t, even_t - odd_t, d1 - d3 * 2.5 + d5
+    return (
+        d0 - d2 * 2.5 + d4,
+        even_s + odd_s,
+        even_s - odd_s,
+        even_t + odd_t,
+        even_t - odd_t,
+        d1 - d3 * 2.5 + d5,
+    )
 
 
 @helper
@@ -155,9 +162,7 @@ def put_tiles(y, result, begin, top, rows, columns, pitch, bias):
 
 
 @parallel_kernel
-def _convolve(
-    y, x, U, bias, offsets, workers, images, width, rows, tall, pitch, plane, first, tiles
-):
+def _convolve(y, x, U, bias, offsets, workers, images, width, rows, tall, pitch, plane, first, tiles):
     """Each task is some rows of tiles of one image, or all the tiles of several images, ``width`` of them at most."""
     (N, K, _, _), C, blocks = y.shape, x.shape[1], U.shape[1]
     bands = -(-tiles[0] // rows)
@@ -217,7 +222,7 @@ def filters_at_points(g, half, U):
 
 @parallel_kernel
 def _filters(U, w, turned):
-    """U[a, block, c, o] of w (K, C, 3, 3); ``turned``: of w's channels as filters, with the taps the other way round."""
+    """U[a, block, c, o] of w (K, C, 3, 3); ``turned``: w's channels are the filters, the taps run backwards."""
     _, blocks, C, _ = U.shape
     K = w.shape[1] if turned else w.shape[0]
     for task in prange(blocks):
@@ -227,7 +232,9 @@ def _filters(U, w, turned):
             for o in range(min(OUT, K - task * OUT)):
                 for i in range(3):
                     for j in range(3):
-                        g[i, j, o] = w[c, task * OUT + o, 2 - i, 2 - j] if turned else w[task * OUT + o, c, i, j]
+                        g[i, j, o] = (
+                            w[c, task * OUT + o, 2 - i, 2 - j] if turned else w[task * OUT + o, c, i, j]
+                        )
             filters_at_points(g, half, values)
             for a in range(36):
                 for o in range(OUT):
@@ -239,7 +246,9 @@ def _tile_axis(outputs: int, padding: int) -> Axis:
     return gather_axis(6, 4, padding, 1, -(-outputs // 4))
 
 
-def convolve(y: Array, x: Array, w: Array, b: Array, padding: tuple[int, int], *, turned: bool = False) -> None:
+def convolve(
+    y: Array, x: Array, w: Array, b: Array, padding: tuple[int, int], *, turned: bool = False
+) -> None:
     """y = b + w * x for 3 x 3 taps with stride 1; ``turned``: b + (w transposed) * x."""
     (N, K, OH, OW), C = y.shape, x.shape[1]
     U = np.empty((36, -(-K // OUT), C, OUT), np.float32)
@@ -248,10 +257,12 @@ def convolve(y: Array, x: Array, w: Array, b: Array, padding: tuple[int, int], *
     fits = max(COLUMNS, SCRATCH // (36 * (C + K)))  # tiles
     pitch = columns.outputs + 1
     most = max(1, min(rows.outputs, fits // pitch))
-    band = band_of(rows._replace(outputs=most), columns, 1, 1 << 30)  # of one channel, all these rows of tiles
+    band = band_of(
+        rows._replace(outputs=most), columns, 1, 1 << 30
+    )  # of one channel, all these rows of tiles
     images = max(1, min(N, fits // (rows.outputs * pitch))) if most == rows.outputs else 1
-    # Whole blocks, what a vector reads beyond, and not a power of two (equal parts of two rows would fight for one place
-    # in the cache).
+    # Whole blocks, what a vector reads beyond, and not a power of two (equal parts of two rows would fight for one
+    # place in the cache).
     width = -(-images * most * pitch // COLUMNS) * COLUMNS + LANES
     _convolve(
         y, x, U, b, band.offsets, get_num_threads(), images, width, most, band.tall, band.pitch, band.plane,

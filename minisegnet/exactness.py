@@ -11,8 +11,8 @@ class exact_convolutions:
     """Add up float32 convolutions product by product inside this block.
 
     Wide 3 x 3 convolutions of float32 are otherwise computed by Winograd's method on the Numba backend: with a quarter
-    of the multiplications, and a few times the rounding error. With the environment variable ``MINISEGNET_EXACT=1`` all of a
-    program is exact. (Exact means: each product is computed, and rounded as float32 rounds.)
+    of the multiplications, and about twice the rounding error. With the environment variable ``MINISEGNET_EXACT=1`` all
+    of a program is exact. (Exact means: each product is computed, and rounded as float32 rounds.)
 
     Parameters
     ----------

@@ -212,28 +212,29 @@ static unsigned release_warp(unsigned w) {
   return released;
 }
 
-static const char* doing(const Thread& t) {
-  return t.state == DONE ? "has ended" : t.state == AT_WARP_BARRIER ? "waits for its warp at " : "waits at ";
+static void describe(const Thread& t, char* text, size_t size) {
+  const char* what = t.state == DONE ? "has ended" : t.state == AT_WARP_BARRIER ? "waits for its warp at " : "waits at ";
+  snprintf(text, size, "thread (%u, %u, %u) %s%s", t.place.x, t.place.y, t.place.z, what, t.state == DONE ? "" : t.site);
 }
 
-// Nobody can go on. Either all wait at the same __syncthreads(), and go on together, or the kernel is wrong.
+// Nobody can go on. Either all wait at the same __syncthreads(), and go on together, or the kernel is wrong: then the
+// message names one thread that waits, and one that does something else.
 static bool release_block() {
-  unsigned n = threads_of_block();
-  const Thread& first = threads[0];
-  for (unsigned i = 0; i < n; ++i) {
-    const Thread& t = threads[i];
-    if (t.state == AT_BLOCK_BARRIER && first.state == AT_BLOCK_BARRIER && same_site(t.site, first.site)) continue;
-    const Thread& other = t.state != AT_WARP_BARRIER && i > 0 ? first : threads[i + 1 < n ? i + 1 : 0];
-    snprintf(launch->message, launch->message_size,
-             "the threads of block (%u, %u, %u) don't meet at the same barrier: thread (%u, %u, %u) %s%s, but thread "
-             "(%u, %u, %u) %s%s",
-             blockIdx.x, blockIdx.y, blockIdx.z, t.place.x, t.place.y, t.place.z, doing(t),
-             t.state == DONE ? "" : t.site, other.place.x, other.place.y, other.place.z, doing(other),
-             other.state == DONE ? "" : other.site);
-    return false;
+  unsigned n = threads_of_block(), waits = 0, other = 0;
+  while (threads[waits].state == DONE) ++waits;
+  const Thread& first = threads[waits];
+  while (other < n && threads[other].state == first.state && same_site(threads[other].site, first.site)) ++other;
+  if (other == n && first.state == AT_BLOCK_BARRIER) {
+    for (unsigned i = 0; i < n; ++i) threads[i].state = READY;
+    return true;
   }
-  for (unsigned i = 0; i < n; ++i) threads[i].state = READY;
-  return true;
+  char one[256], two[256];
+  describe(first, one, sizeof one);
+  describe(threads[other < n ? other : waits], two, sizeof two);
+  snprintf(launch->message, launch->message_size,
+           "in block (%u, %u, %u) the threads don't meet at the same barrier: %s, but %s", blockIdx.x, blockIdx.y,
+           blockIdx.z, one, two);
+  return false;
 }
 
 // ---------------------------------------------------------------------------------------------------------

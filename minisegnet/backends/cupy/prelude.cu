@@ -34,6 +34,10 @@ typedef long long index;  // a place in an array: always 64 bits, because 2^31 f
 #define BAD_BOX 8
 #define BAD_VARIANCE 9
 
+#ifndef INFINITY  // which stands in a header elsewhere
+#define INFINITY __int_as_float(0x7f800000)
+#endif
+
 __device__ inline bool is_nan(float v) { return v != v; }
 __device__ inline bool is_nan(double v) { return v != v; }
 

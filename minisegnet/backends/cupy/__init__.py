@@ -22,6 +22,7 @@ from .arrange import (
     pad2d,
     pad2d_backward,
 )
+from .boxes import nms
 from .dropout import dropout, dropout_backward
 from .pool import (
     adaptive_avg_pool2d,
@@ -36,3 +37,48 @@ from .pool import (
     max_unpool2d,
     max_unpool2d_backward,
 )
+from .resize import resize_bilinear, resize_bilinear_backward, resize_nearest, resize_nearest_backward
+from .roi import roi_align, roi_align_backward, roi_pool, roi_pool_backward
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "adaptive_max_pool2d",
+    "add",
+    "add_backward",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "concat",
+    "concat_backward",
+    "crop2d",
+    "crop2d_backward",
+    "dropout",
+    "dropout_backward",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "max_unpool2d",
+    "max_unpool2d_backward",
+    "nms",
+    "pad2d",
+    "pad2d_backward",
+    "relu",
+    "relu_backward",
+    "resize_bilinear",
+    "resize_bilinear_backward",
+    "resize_nearest",
+    "resize_nearest_backward",
+    "roi_align",
+    "roi_align_backward",
+    "roi_pool",
+    "roi_pool_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+]

@@ -10,6 +10,9 @@ from . import launch
 REACH_BLOCK = (32, 8)  # threads; the kernels that find out which windows point where are written for it
 PLANES_A_BLOCK = 64  # planes that one of their blocks goes through
 
+WARP = 32  # threads
+LARGE_BIN = 64  # pixels of an adaptive pooling's bins, from which on a warp takes a bin, not a thread
+
 
 # ---------------------------------------------------------------------------------------------------------
 # Maximum, and the way back
@@ -87,8 +90,16 @@ def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:
     N, C, H, W = x.shape
     y = launch.empty((N, C, *output_size), x)  # (N, C, OH, OW)
     indices = launch.empty(y.shape, x, np.int64)  # (N, C, OH, OW)
-    launch.each("pool", "adaptive_max_pool2d", y.size, x, y, indices, y.size, H, W, *output_size, like=x)
+    arguments = (x, y, indices, y.size, H, W, *output_size)
+    if _bins_are_large((H, W), output_size):
+        launch.each("pool", "adaptive_max_pool2d_large", WARP * y.size, *arguments, like=x)
+    else:
+        launch.each("pool", "adaptive_max_pool2d", y.size, *arguments, like=x)
     return y, indices
+
+
+def _bins_are_large(size: Pair, output_size: Pair) -> bool:
+    return size[0] * size[1] >= LARGE_BIN * output_size[0] * output_size[1]
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -146,7 +157,11 @@ def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
     """The mean of each bin; bins cover the map and may share a row or a column."""
     N, C, H, W = x.shape
     y = launch.empty((N, C, *output_size), x)  # (N, C, OH, OW)
-    launch.each("pool", "adaptive_avg_pool2d", y.size, x, y, y.size, H, W, *output_size, like=x)
+    arguments = (x, y, y.size, H, W, *output_size)
+    if _bins_are_large((H, W), output_size):
+        launch.each("pool", "adaptive_avg_pool2d_large", WARP * y.size, *arguments, like=x)
+    else:
+        launch.each("pool", "adaptive_avg_pool2d", y.size, *arguments, like=x)
     return y
 
 

@@ -41,6 +41,8 @@ struct Convolution {
 const int DEPTH = 16;  // taps (or pixels, in the weight gradient) in a slice
 const int OWN = 4;     // rows and columns of results that a thread keeps
 
+const int BLOCKS = sizeof(real) == 4 ? 2 : 1;  // of 256 threads that must fit into a multiprocessor's 65536 registers
+
 struct __align__(16) Four {
   real v[OWN];
 };
@@ -131,8 +133,8 @@ struct Filters {
   __device__ void fetch(real (&own)[T::A], const Window& v) {
     const real* place = mine + tap.c * v.channel_apart + tap.s * v.s_apart + tap.t * v.t_apart;
 #pragma unroll
-    for (int j = 0; j < T::A; ++j)
-      own[j] = j * APART < left && tap.c < v.channels ? place[j * APART * v.row_apart] : real(0);
+    for (int j = 0; j < T::A; ++j, place += APART * v.row_apart)
+      own[j] = j * APART < left && tap.c < v.channels ? *place : real(0);
     go_on(tap, step, v);
   }
 
@@ -297,7 +299,7 @@ __device__ inline void scatter(const real* y, const real* w, const real* b, real
 }
 
 // Block: 64 filters x 64 pixels of y.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, BLOCKS)
 conv2d(const real* __restrict__ x, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ y, int N, int C,
        int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw, int groups) {
   __shared__ __align__(16) real a_slice[DEPTH * padded(64)], b_slice[DEPTH * 64];
@@ -306,7 +308,7 @@ conv2d(const real* __restrict__ x, const real* __restrict__ w, const real* __res
 }
 
 // Block: 16 filters x 256 pixels of y.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, BLOCKS)
 conv2d_flat(const real* __restrict__ x, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ y, int N,
             int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw,
             int groups) {
@@ -316,7 +318,7 @@ conv2d_flat(const real* __restrict__ x, const real* __restrict__ w, const real* 
 }
 
 // Block: 64 channels x 64 pixels of one phase of x.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, BLOCKS)
 conv_transpose2d(const real* __restrict__ y, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ x, int N,
                  int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw,
                  int groups) {
@@ -326,7 +328,7 @@ conv_transpose2d(const real* __restrict__ y, const real* __restrict__ w, const r
 }
 
 // Block: 16 channels x 256 pixels of one phase of x.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, BLOCKS)
 conv_transpose2d_flat(const real* __restrict__ y, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ x,
                       int N, int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh,
                       int dw, int groups) {
@@ -426,7 +428,7 @@ __device__ inline void weight_gradient(const real* dy, const real* x, real* dw, 
 }
 
 // Block: 64 filters x 64 taps, one part of the pixels.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, BLOCKS)
 conv2d_weight_gradient(const real* __restrict__ dy, const real* __restrict__ x, real* __restrict__ parts_of_dw, int N, int C,
                        int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw,
                        int groups, int parts, index part_length) {
@@ -436,7 +438,7 @@ conv2d_weight_gradient(const real* __restrict__ dy, const real* __restrict__ x, 
 }
 
 // Block (of 64 threads): 32 filters x 32 taps, one part of the pixels.
-extern "C" __global__ void __launch_bounds__(64)
+extern "C" __global__ void __launch_bounds__(64, 4 * BLOCKS)
 conv2d_weight_gradient_small(const real* __restrict__ dy, const real* __restrict__ x, real* __restrict__ parts_of_dw, int N,
                              int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh,
                              int dw, int groups, int parts, index part_length) {

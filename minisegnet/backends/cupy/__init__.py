@@ -1,4 +1,4 @@
-"""Kernels in CUDA C for NVIDIA's GPUs: one .cu file for each family, and beside it the Python that starts them."""
+"""Kernels in CUDA C for NVIDIA's GPUs: .cu files for each family, and beside them the Python that starts them."""
 
 from .activation import (
     leaky_relu,
@@ -23,7 +23,16 @@ from .arrange import (
     pad2d_backward,
 )
 from .boxes import nms
+from .conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from .dropout import dropout, dropout_backward
+from .linear import linear, linear_backward
+from .loss import (
+    bce_with_logits,
+    bce_with_logits_backward,
+    softmax_cross_entropy,
+    softmax_cross_entropy_backward,
+)
+from .norm import batch_norm, batch_norm_backward
 from .pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -48,8 +57,16 @@ __all__ = [
     "add_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "bce_with_logits",
+    "bce_with_logits_backward",
     "concat",
     "concat_backward",
+    "conv2d",
+    "conv2d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
     "crop2d",
     "crop2d_backward",
     "dropout",
@@ -58,6 +75,8 @@ __all__ = [
     "global_avg_pool2d_backward",
     "leaky_relu",
     "leaky_relu_backward",
+    "linear",
+    "linear_backward",
     "log_softmax",
     "log_softmax_backward",
     "max_pool2d",
@@ -81,4 +100,6 @@ __all__ = [
     "sigmoid_backward",
     "softmax",
     "softmax_backward",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_backward",
 ]

@@ -64,7 +64,7 @@ MUTANTS = [
     # pool
     Mutant("the later of two equal maxima", "pool", "value > best.value", "value >= best.value", "max_pool2d", "values"),
     Mutant("NaN is passed over", "pool", " || is_nan(value)", "", "max_pool2d", "values"),
-    Mutant("height for width", "pool", "Range rows = bin_of(p.row, H, OH), columns = bin_of(p.column, W, OW);\n    Best", "Range rows = bin_of(p.row, W, OH), columns = bin_of(p.column, H, OW);\n    Best", "adaptive_max_pool2d", "behind"),
+    Mutant("bins end too early", "pool", "int((((index)o + 1) * size + bins - 1) / bins)", "int(((index)o + 1) * size / bins)", "adaptive_max_pool2d adaptive_avg_pool2d", "values"),
     Mutant("the last window is asked no more", "pool", "stop = padded / s + 1;", "stop = padded / s;", "avg_pool2d", "values"),
     Mutant("a plane's place in 32 bits", "pool", "const real* map = x + blockIdx.x * pixels;", "const real* map = x + int(blockIdx.x * pixels);", "global_avg_pool2d", "wide"),
     Mutant("the first of repeated places stays", "pool", "for (int h = rows.stop - 1; h >= rows.first && found < 0; --h)", "for (int h = rows.first; h < rows.stop && found < 0; ++h)", "max_unpool2d", "values"),

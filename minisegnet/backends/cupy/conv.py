@@ -1,7 +1,7 @@
 """Convolution and transposed convolution in CUDA: see conv.cu (tiles) and conv_direct.cu (without).
 
-As in the other backends three kernels serve both: y is the small map and x the large one, ``gather`` makes y from x, ``scatter``
-x from y (written as a gather, too), and ``weight_gradient`` joins both.
+As in the other backends three kernels serve both: y is the small map and x the large one, ``gather`` makes y from x,
+``scatter`` x from y (written as a gather, too), and ``weight_gradient`` joins both.
 """
 
 import math

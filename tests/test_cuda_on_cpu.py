@@ -1,6 +1,7 @@
 """The CPU's run of CUDA sources, itself: barriers, warps, shared memory, the three orders, building, and what it notices."""
 
 import ctypes
+import doctest
 import os
 import subprocess
 import sys
@@ -272,6 +273,14 @@ def test_new_arrays_are_poisoned() -> None:
     assert launch.problem(like) is None
 
 
+def test_the_examples_in_the_docstrings() -> None:
+    from minisegnet.backends.cuda_on_cpu import module
+
+    for described in (module, manifest):
+        tried = doctest.testmod(described)
+        assert tried.attempted > 0 and tried.failed == 0
+
+
 # ---------------------------------------------------------------------------------------------------------
 # Building
 
@@ -313,9 +322,9 @@ def test_processes_that_build_at_the_same_time_do_not_meet(tmp_path: Path) -> No
     env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path)}
     start = [
         subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
+        for _ in range(2)
     ]
-    assert [process.communicate(timeout=300)[0].strip() for process in start] == ["[0. 2.]"] * 3
+    assert [process.communicate(timeout=300)[0].strip() for process in start] == ["[0. 2.]"] * 2
     left = list((tmp_path / "minisegnet" / "cuda-on-cpu").iterdir())
     assert len(left) == 1 and left[0].suffix == ".so"
 

@@ -236,6 +236,21 @@ def test_sizes_near_two_to_the_31(
         np.testing.assert_array_equal(actual, expected)
 
 
+def test_long_sums_in_float32_keep_their_digits() -> None:
+    """Numbers of one sign, so that rounding errors can't hide behind a sum's chance to be near 0; the longest sums there are."""
+    generator = np.random.default_rng(4)
+    a, b = (generator.random(shape).astype(np.float32) for shape in [(2, 20_000), (20_000, 3)])
+    np.testing.assert_allclose(product(a, b), a.astype(np.float64) @ b, rtol=2e-5)
+    x, dy = (generator.random((1, c, 128, 128)).astype(np.float32) for c in (2, 20))
+    assert conv.parts_of(128 * 128, conv.ENOUGH_BLOCKS, 40) == (1, conv.LONGEST_PART)
+    with ops.use_backend("cuda-on-cpu"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "ENOUGH_BLOCKS", 1)
+        _, dw, db = ops.conv2d_backward(dy, x, np.ones((20, 2, 1, 1), np.float32), need_dx=False)
+    exact = np.einsum("nkhw,nchw->kc", dy.astype(np.float64), x)[..., None, None]
+    np.testing.assert_allclose(dw, exact, rtol=2e-5)
+    np.testing.assert_allclose(db, dy.sum((0, 2, 3), dtype=np.float64), rtol=1e-6)
+
+
 @given(st.integers(0, 10**7), st.integers(1, 10**5), st.integers(1, 10**8))
 def test_parts_cover_all_pixels(pixels: int, blocks: int, sums: int) -> None:
     parts, length = conv.parts_of(pixels, blocks, sums)

@@ -218,16 +218,22 @@ __device__ inline void convolve(const Window& v, int m0, index p0, real* a_slice
   }
 
   int tx = threadIdx.x % T::ACROSS, ty = threadIdx.x / T::ACROSS;
-  index plane = (index)v.AH * v.AW;
+  index pixels = (index)v.N * v.AH * v.AW;
 #pragma unroll
-  for (int j = 0; j < ALL; ++j) {
-    index p = p0 + place_of_own(j, tx, T::ACROSS), rest = p % plane;
-    if (p >= v.N * plane) break;
-    real* place = v.out + p / plane * v.out_image + rest / v.AW * v.a_apart + rest % v.AW * v.b_apart;
+  for (int side = 0; side < T::SIDES; ++side) {
+    index p = p0 + place_of_own(side * OWN, tx, T::ACROSS), n = p / v.AW / v.AH;
+    int a = int(p / v.AW % v.AH), b = int(p % v.AW);
 #pragma unroll
-    for (int i = 0; i < ALL; ++i) {
-      int m = m0 + place_of_own(i, ty, T::THREADS / T::ACROSS);
-      if (m < v.rows) place[m * v.out_plane] = v.bias ? sums[i][j] + v.bias[m] : sums[i][j];
+    for (int j = 0; j < OWN && p < pixels; ++j, ++p) {  // 4 pixels in a row, so that there is only one to divide for
+      real* place = v.out + n * v.out_image + a * v.a_apart + b * v.b_apart;
+#pragma unroll
+      for (int i = 0; i < ALL; ++i) {
+        int m = m0 + place_of_own(i, ty, T::THREADS / T::ACROSS);
+        real sum = sums[i][side * OWN + j];
+        if (m < v.rows) place[m * v.out_plane] = v.bias ? sum + v.bias[m] : sum;
+      }
+      if (++b == v.AW) b = 0, ++a;
+      if (a == v.AH) a = 0, ++n;
     }
   }
 }

@@ -352,8 +352,8 @@ MUTANTS = [
     Mutant(
         "one filter too many in a tile",
         "conv",
-        "if (m + i < v.rows) place",
-        "if (m + i <= v.rows) place",
+        "if (m < v.rows) place",
+        "if (m <= v.rows) place",
         "conv2d",
         "behind",
     ),

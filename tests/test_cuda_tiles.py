@@ -27,8 +27,8 @@ ORDERS: list[dict[str, Any]] = [
     {"order": "random", "seed": 2},
 ]
 DTYPES = ["float32", "float64"]
-KINDS = ["_direct", "_flat", ""]  # of conv.py's table
-WEIGHT_KINDS = ["_direct", "_small", ""]
+KINDS = ["_direct", "_flat", "", "_large"]  # of conv.py's table
+WEIGHT_KINDS = ["_direct", "_small", "", "_large"]
 
 
 def whole(*shape: int, dtype: Any = np.float64, seed: int = 0) -> Any:
@@ -167,7 +167,7 @@ def test_every_kernel_is_right_for_every_shape(
     kind: str, weight_kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table chooses by what pays; each of its kernels could do all of the work."""
-    monkeypatch.setattr(conv, "chosen", lambda rows: kind)
+    monkeypatch.setattr(conv, "chosen", lambda rows, pixels: kind)
     monkeypatch.setattr(conv, "chosen_for_weights", lambda filters, taps: weight_kind)
     monkeypatch.setattr(conv, "SHORTEST_PART", 7)  # so that even these few pixels are cut into parts
 
@@ -180,10 +180,11 @@ def test_every_kernel_is_right_for_every_shape(
     check()
 
 
-@pytest.mark.parametrize("channels", [3, 4, 16, 17, 32, 33, 63, 64, 65])
-def test_channels_around_the_edges_of_tiles(channels: int) -> None:
+@pytest.mark.parametrize("channels", [3, 4, 16, 17, 32, 33, 64, 65, 97, 129])
+def test_channels_around_the_edges_of_tiles(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more or fewer than fills a tile, and than the table's limits; in, out, and in groups."""
-    geometry = {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2), "groups": 1}
+    monkeypatch.setattr(conv, "enough", lambda rows, pixels: True)
+    geometry: Geometry = {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2), "groups": 1}
     for C, K in [(channels, 5), (5, channels), (2 * channels, 2 * channels)]:
         g = {**geometry, "groups": 2 if K == C else 1}
         x, w = whole(1, C, 5, 7, dtype="float32"), whole(K, C // g["groups"], 2, 3, dtype="float32")
@@ -191,11 +192,11 @@ def test_channels_around_the_edges_of_tiles(channels: int) -> None:
         check_convolution(x, w, whole(K, dtype="float32"), whole(*size, dtype="float32", seed=1), g)
 
 
-@pytest.mark.parametrize("pixels", [63, 64, 65, 255, 256, 257])
+@pytest.mark.parametrize("pixels", [63, 64, 65, 127, 128, 129, 255, 256, 257])
 @pytest.mark.parametrize("kind", KINDS)
 def test_pixels_around_the_edges_of_tiles(pixels: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of pixels, and pixels of several images in one tile."""
-    monkeypatch.setattr(conv, "chosen", lambda rows: kind)
+    monkeypatch.setattr(conv, "chosen", lambda rows, pixels: kind)
     g = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
     for x in (whole(1, 2, 1, pixels), whole(pixels, 2, 1, 1)):
         check_convolution(x, whole(4, 2, 1, 1), whole(4), whole(len(x), 4, *x.shape[2:], seed=1), g)
@@ -224,7 +225,7 @@ def test_sizes_near_two_to_the_31(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Rows are computed in 32 bits: none may wrap around into the map."""
-    monkeypatch.setattr(conv, "chosen", lambda rows: kind)
+    monkeypatch.setattr(conv, "chosen", lambda rows, pixels: kind)
     x, w = whole(1, 2, *size), whole(3, 2, *kernel)
     dy = whole(*ops.conv2d(x, w, **geometry).shape, seed=1)
     found = []

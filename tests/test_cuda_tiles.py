@@ -167,7 +167,7 @@ def test_every_kernel_is_right_for_every_shape(
     kind: str, weight_kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table chooses by what pays; each of its kernels could do all of the work."""
-    monkeypatch.setattr(conv, "chosen", lambda rows, pixels: kind)
+    monkeypatch.setattr(conv, "chosen", lambda rows, pixels, products: kind)
     monkeypatch.setattr(conv, "chosen_for_weights", lambda filters, taps: weight_kind)
     monkeypatch.setattr(conv, "SHORTEST_PART", 7)  # so that even these few pixels are cut into parts
 
@@ -183,7 +183,7 @@ def test_every_kernel_is_right_for_every_shape(
 @pytest.mark.parametrize("channels", [3, 4, 16, 17, 32, 33, 64, 65, 97, 129])
 def test_channels_around_the_edges_of_tiles(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more or fewer than fills a tile, and than the table's limits; in, out, and in groups."""
-    monkeypatch.setattr(conv, "enough", lambda rows, pixels: True)
+    monkeypatch.setattr(conv, "enough", lambda rows, pixels, products: True)
     geometry: Geometry = {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2), "groups": 1}
     for C, K in [(channels, 5), (5, channels), (2 * channels, 2 * channels)]:
         g = {**geometry, "groups": 2 if K == C else 1}
@@ -196,7 +196,7 @@ def test_channels_around_the_edges_of_tiles(channels: int, monkeypatch: pytest.M
 @pytest.mark.parametrize("kind", KINDS)
 def test_pixels_around_the_edges_of_tiles(pixels: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of pixels, and pixels of several images in one tile."""
-    monkeypatch.setattr(conv, "chosen", lambda rows, pixels: kind)
+    monkeypatch.setattr(conv, "chosen", lambda rows, pixels, products: kind)
     g = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
     for x in (whole(1, 2, 1, pixels), whole(pixels, 2, 1, 1)):
         check_convolution(x, whole(4, 2, 1, 1), whole(4), whole(len(x), 4, *x.shape[2:], seed=1), g)
@@ -225,7 +225,7 @@ def test_sizes_near_two_to_the_31(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Rows are computed in 32 bits: none may wrap around into the map."""
-    monkeypatch.setattr(conv, "chosen", lambda rows, pixels: kind)
+    monkeypatch.setattr(conv, "chosen", lambda rows, pixels, products: kind)
     x, w = whole(1, 2, *size), whole(3, 2, *kernel)
     dy = whole(*ops.conv2d(x, w, **geometry).shape, seed=1)
     found = []
@@ -237,7 +237,7 @@ def test_sizes_near_two_to_the_31(
 
 
 def test_long_sums_in_float32_keep_their_digits() -> None:
-    """Numbers of one sign, so that rounding errors can't hide behind a sum's chance to be near 0; the longest sums there are."""
+    """The longest sums there are, of numbers of one sign: each addition to a large sum loses digits of a small number."""
     generator = np.random.default_rng(4)
     a, b = (generator.random(shape).astype(np.float32) for shape in [(2, 20_000), (20_000, 3)])
     np.testing.assert_allclose(product(a, b), a.astype(np.float64) @ b, rtol=2e-5)

@@ -3,15 +3,19 @@
 // Written with loops, a convolution has seven of them. Lay the filters out as the rows of a matrix and, for each pixel of y,
 // the values of x under the filter as a column, and it is one product:
 //
-//                                         pixels of y: n, oh, ow                  w   (K, CG KH KW), as it lies in memory
-//                                       +-----+-------+---------+                 col (CG KH KW, N OH OW): row (c, i, j) of column
-//                                       |     |       |         | c = 0               (n, oh, ow) is
-//                               col     |     | slice |         |  (0,0) (0,1) ...       x[n, c, oh * stride - padding + i * dilation,
-//                                       +-----+-------+---------+ c = 1                         ow * stride - padding + j * dilation]
-//         taps: c, i, j                 |     |       |         |  (0,0) (0,1) ...    and 0 beside the map
+//                                         pixels of y: n, oh, ow
+//                                       +-----+-------+---------+
+//                                       |     |       |         |  c = 0:  taps (0, 0) (0, 1) ...
+//                                  col  |     | slice |         |
+//                                       +-----+-------+---------+  c = 1:  taps (0, 0) (0, 1) ...
+//         taps: c, i, j                 |     |       |         |
 //      +------+-----+-----+             +-----+-------+---------+
-//    w |      |slice|     | filters     |     | tile  |         |   y (K, N OH OW)
+//    w |      |slice|     | filters   y |     | tile  |         |
 //      +------+-----+-----+             +-----+-------+---------+
+//
+//      w   (K, CG KH KW)       as it lies in memory
+//      col (CG KH KW, N OH OW) x[n, c, oh * stride - padding + i * dilation, ow * stride - padding + j * dilation] in row
+//                              (c, i, j) and column (n, oh, ow); 0 beside the map
 //
 // col repeats each value of x up to KH * KW times. It is never made: when a block fetches a slice of it into shared memory, each
 // thread computes where in x its numbers lie. That is all that is new here (an *implicit* matrix product).
@@ -24,13 +28,14 @@
 //                                           c d c d         c: taps (1,0) (1,2)                 d: (1,1)
 //                                           a b a b
 //
-// Names: y is the small map and x the large one, CG and KG are the channels of x and y in one group. Rows and columns are unsigned
-// numbers of 32 bits that wrap around: what lies above the map becomes huge, and one comparison, row < H, asks for both edges.
-// (The sizes fit in 31 bits and what is computed from them in 32, so that no wrong row can wrap around into the map.)
+// Names: y is the small map and x the large one, CG and KG are the channels of x and y in one group. Rows and columns are
+// unsigned numbers of 32 bits that wrap around: what lies above the map becomes huge, and one comparison, row < H, asks for
+// both edges. (Sizes and paddings fit in 31 bits. So a row that a tap can meet lies below 2^32 and above -(2^32 - the map's
+// height), and no wrong row can wrap around into the map.)
 //
-// What bounds it: 2 ROWS COLUMNS operations a tap for ROWS + COLUMNS numbers fetched. A tile of 64 x 64 does 16 operations a byte in
-// float32, 128 x 128 does 32, 16 x 256 does 7.5; but most fetches find their number in a cache, because neighbouring taps want the
-// same pixels. From shared memory a thread reads 8 numbers for 16 products (128 x 128: 16 for 64).
+// What bounds it: 2 ROWS COLUMNS operations a tap for ROWS + COLUMNS numbers fetched. A tile of 64 x 64 does 16 operations a
+// byte in float32, 128 x 128 does 32, 16 x 256 does 7.5; but most fetches find their number in a cache, because neighbouring
+// taps want the same pixels. From shared memory a thread reads 8 numbers for 16 products (128 x 128: 16 for 64).
 
 struct Convolution {
   int N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups;
@@ -330,8 +335,9 @@ conv2d(const real* __restrict__ x, const real* __restrict__ w, const real* __res
 
 // Block: 128 filters x 128 pixels of y (in double 64 x 64).
 extern "C" __global__ void __launch_bounds__(256, 1)
-conv2d_large(const real* __restrict__ x, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ y, int N, int C,
-       int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw, int groups) {
+conv2d_large(const real* __restrict__ x, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ y, int N,
+             int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw,
+             int groups) {
   __shared__ __align__(16) real a_slice[Tile<LARGE, LARGE>::DEPTH * padded(LARGE)], b_slice[Tile<LARGE, LARGE>::DEPTH * LARGE];
   Convolution s = {N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups};
   gather<LARGE, LARGE>(x, w, b, y, s, a_slice, b_slice);
@@ -359,9 +365,9 @@ conv_transpose2d(const real* __restrict__ y, const real* __restrict__ w, const r
 
 // Block: 128 channels x 128 pixels of one phase of x (in double 64 x 64).
 extern "C" __global__ void __launch_bounds__(256, 1)
-conv_transpose2d_large(const real* __restrict__ y, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ x, int N,
-                 int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw,
-                 int groups) {
+conv_transpose2d_large(const real* __restrict__ y, const real* __restrict__ w, const real* __restrict__ b,
+                       real* __restrict__ x, int N, int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh,
+                       int sw, int ph, int pw, int dh, int dw, int groups) {
   __shared__ __align__(16) real a_slice[Tile<LARGE, LARGE>::DEPTH * padded(LARGE)], b_slice[Tile<LARGE, LARGE>::DEPTH * LARGE];
   Convolution s = {N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups};
   scatter<LARGE, LARGE>(y, w, b, x, s, a_slice, b_slice);
@@ -381,8 +387,8 @@ conv_transpose2d_flat(const real* __restrict__ y, const real* __restrict__ w, co
 // The gradient of the filters: dw (KG, CG KH KW) = dy (KG, pixels) times col turned around (pixels, CG KH KW)
 //
 // Now the pixels are what is summed over, and there are many of them for few results. So they are cut into parts: a block sums
-// one tile of dw over one part, and `conv2d_add_parts` (conv_direct.cu) adds up the parts in their order. How many parts there are
-// depends on the shapes alone (conv.py), so that the result is the same bits on each device and in each run.
+// one tile of dw over one part, and `conv2d_add_parts` (conv_direct.cu) adds up the parts in their order. How many parts there
+// are depends on the shapes alone (conv.py), so that the result is the same bits on each device and in each run.
 
 // Walks through the pixels of y in steps of DEPTH without dividing.
 struct Place {
@@ -481,10 +487,11 @@ conv2d_weight_gradient(const real* __restrict__ dy, const real* __restrict__ x, 
 
 // Block: 128 filters x 128 taps, one part of the pixels (in double 64 x 64).
 extern "C" __global__ void __launch_bounds__(256, 1)
-conv2d_weight_gradient_large(const real* __restrict__ dy, const real* __restrict__ x, real* __restrict__ parts_of_dw, int N, int C,
-                       int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw,
-                       int groups, int parts, index part_length) {
-  __shared__ __align__(16) real a_slice[Tile<LARGE, LARGE>::DEPTH * padded(LARGE)], b_slice[Tile<LARGE, LARGE>::DEPTH * padded(LARGE)];
+conv2d_weight_gradient_large(const real* __restrict__ dy, const real* __restrict__ x, real* __restrict__ parts_of_dw, int N,
+                             int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw,
+                             int dh, int dw, int groups, int parts, index part_length) {
+  __shared__ __align__(16) real a_slice[Tile<LARGE, LARGE>::DEPTH * padded(LARGE)];
+  __shared__ __align__(16) real b_slice[Tile<LARGE, LARGE>::DEPTH * padded(LARGE)];
   Convolution s = {N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups};
   weight_gradient<LARGE, LARGE>(dy, x, parts_of_dw, s, parts, part_length, a_slice, b_slice);
 }

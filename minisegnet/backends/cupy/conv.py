@@ -93,8 +93,8 @@ def _sizes(
 # Which kernel runs. All are right for all shapes (tests/test_cuda_tiles.py runs each); this is about what they waste.
 
 
-def chosen(rows: int, pixels: int) -> str:
-    """How a kernel's name ends, for so many channels (of a group) and pixels of what is computed.
+def chosen(rows: int, pixels: int, products: int) -> str:
+    """How a kernel's name ends, for so many products (groups, phases) of so many channels and pixels of the result.
 
     =========  =========================  ==========================================================================
     ending     when                       what a block makes
@@ -110,7 +110,7 @@ def chosen(rows: int, pixels: int) -> str:
         return "_direct"
     if rows <= 32:
         return "_flat"
-    return "_large" if rows >= 96 and enough(rows, pixels) else ""
+    return "_large" if rows >= 96 and enough(rows, pixels, products) else ""
 
 
 def chosen_for_weights(filters: int, taps: int) -> str:
@@ -122,9 +122,9 @@ def chosen_for_weights(filters: int, taps: int) -> str:
     return "_large" if min(filters, taps) >= 96 else ""
 
 
-def enough(rows: int, pixels: int) -> bool:
-    """Whether large tiles give a GPU of some 130 multiprocessors something to do for each."""
-    return math.ceil(rows / 128) * math.ceil(pixels / 128) >= 128
+def enough(rows: int, pixels: int, products: int) -> bool:
+    """Whether there are large tiles enough for each multiprocessor of a large GPU (H100: 132) to have one."""
+    return math.ceil(rows / 128) * math.ceil(pixels / 128) * products >= 132
 
 
 def tile(kind: str, like: Array) -> tuple[int, int, int]:
@@ -141,19 +141,17 @@ def tile(kind: str, like: Array) -> tuple[int, int, int]:
 def gather(y: Array, x: Array, w: Array, b: Array | None, sizes: tuple[int, ...]) -> None:
     """y = b + w * x."""
     groups, rows = sizes[-1], w.shape[0] // sizes[-1]
-    pixels = y.shape[0] * math.prod(y.shape[2:])
-    _start("conv2d", chosen(rows, pixels), y, (rows, pixels, groups), x, w, b, y, *sizes)
+    product = (rows, y.shape[0] * math.prod(y.shape[2:]), groups)
+    _start("conv2d", chosen(*product), y, product, x, w, b, y, *sizes)
 
 
 def scatter(x: Array, y: Array, w: Array, b: Array | None, sizes: tuple[int, ...]) -> None:
     """x = b + (w transposed) * y. A phase is the pixels of x that lie a stride apart: they meet the same taps."""
     groups, rows, (sh, sw) = sizes[-1], w.shape[1], sizes[9:11]
     N, _, H, W = x.shape
-    phases, pixels = (
-        min(sh, H) * min(sw, W),
-        N * math.ceil(H / sh) * math.ceil(W / sw),
-    )  # of the largest phase
-    _start("conv_transpose2d", chosen(rows, pixels), x, (rows, pixels, phases * groups), y, w, b, x, *sizes)
+    pixels = N * math.ceil(H / sh) * math.ceil(W / sw)  # of the largest phase
+    product = (rows, pixels, min(sh, H) * min(sw, W) * groups)
+    _start("conv_transpose2d", chosen(*product), x, product, y, w, b, x, *sizes)
 
 
 def weight_gradient(y: Array, x: Array, w: Array, sizes: tuple[int, ...]) -> Array:

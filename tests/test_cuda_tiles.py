@@ -237,7 +237,7 @@ def test_sizes_near_two_to_the_31(
 
 
 def test_long_sums_in_float32_keep_their_digits() -> None:
-    """The longest sums there are, of numbers of one sign: each addition to a large sum loses digits of a small number."""
+    """The longest sums there are, of numbers of one sign: each addition to a large sum loses digits."""
     generator = np.random.default_rng(4)
     a, b = (generator.random(shape).astype(np.float32) for shape in [(2, 20_000), (20_000, 3)])
     np.testing.assert_allclose(product(a, b), a.astype(np.float64) @ b, rtol=2e-5)

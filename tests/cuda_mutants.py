@@ -68,7 +68,7 @@ MUTANTS = [
     Mutant("height for width", "pool", "Range rows = bin_of(p.row, H, OH), columns = bin_of(p.column, W, OW);\n    Best best = {-INFINITY, -1};\n    for (int row", "Range rows = bin_of(p.row, W, OH), columns = bin_of(p.column, H, OW);\n    Best best = {-INFINITY, -1};\n    for (int row", "adaptive_max_pool2d", "behind"),
     Mutant("the last window is asked no more", "pool", "stop = padded / s + 1;", "stop = padded / s;", "avg_pool2d", "values"),
     Mutant("a plane's place in 32 bits", "pool", "const real* map = x + blockIdx.x * pixels;", "const real* map = x + int(blockIdx.x * pixels);", "global_avg_pool2d", "wide"),
-    Mutant("the first of repeated places stays", "pool", "for (int h = rows.stop - 1; h >= rows.first && found < 0; --h)", "for (int h = rows.first; h < rows.stop && found < 0; ++h)", "max_unpool2d", "values"),
+    Mutant("the first of repeated places stays", "pool", "for (int h = rows.stop - 1; h >= rows.first && !found; --h)", "for (int h = rows.first; h < rows.stop && !found; ++h)", "max_unpool2d", "values"),
     Mutant("the last row of windows isn't asked", "pool", "grow(reach + 2 * (index)row + 1, oh + 1);", "grow(reach + 2 * (index)row + 1, oh);", "max_pool2d", "values"),
     Mutant("lanes of a warp forget which NaN is the last", "pool", "if (is_nan(a.value) && is_nan(b.value)) return a.where > b.where ? a : b;", "if (is_nan(a.value) && is_nan(b.value)) return a;", "adaptive_max_pool2d", "values"),
     Mutant("a window's last tap", "pool", "min(start + (index)K * d, (index)size)", "min(start + (index)K * d - 1, (index)size)", "max_pool2d", "values"),

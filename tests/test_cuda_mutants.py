@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cuda_cases import OF_NO_OP
 from cuda_mutants import MUTANTS, Mutant
 
 from minisegnet import ops
@@ -24,7 +25,7 @@ SIGNS = {  # how each check says that something is wrong
     "wide": ("AssertionError", "ended by"),
 }
 NUMBERED = list(enumerate(MUTANTS))
-SAMPLE = [next(pair for pair in NUMBERED if pair[1].noticed == check) for check in SIGNS]
+SAMPLE = [next(pair for pair in reversed(NUMBERED) if pair[1].noticed == check) for check in SIGNS]
 
 
 def name(pair: tuple[int, Mutant]) -> str:
@@ -47,7 +48,7 @@ def test_the_text_to_replace_is_there(mutant: Mutant) -> None:
 
 
 def test_every_source_has_mutants() -> None:
-    assert {m.source for m in MUTANTS} == {*manifest.sources(), manifest.PRELUDE}
+    assert {m.source for m in MUTANTS} == {*manifest.sources(), manifest.PRELUDE} - OF_NO_OP
     assert len(MUTANTS) >= 12
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import cuda_wide
 import numpy as np
-from cuda_cases import all_cases
+from cuda_cases import all_cases, prefer_large_tiles
 from cuda_guard import guard_all
 from cuda_processes import outcome
 from op_table import Call
@@ -619,4 +619,5 @@ def noticed(mutant: Mutant) -> str:
 if __name__ == "__main__":
     chosen = MUTANTS[int(sys.argv[1])]
     plant(chosen)
+    prefer_large_tiles()
     print(json.dumps(noticed(chosen)))

@@ -128,7 +128,8 @@ def why_not(name: str) -> str | None:
     if name == "cupy":
         return _why_not_cupy()
     if name == "cuda-on-cpu":
-        return "the CUDA kernels are not part of this version of minisegnet yet; use numba or numpy"
+        reason: str | None = importlib.import_module("minisegnet.backends.cuda_on_cpu.build").why_not()
+        return reason
     raise ValueError(f"there is no backend named {name!r}; expected one of: {', '.join(BACKENDS)}")
 
 
@@ -161,7 +162,7 @@ def _why_not_cupy() -> str | None:
         )
     if devices == 0:
         return "CuPy is installed but there is no GPU; check nvidia-smi"
-    return "the CUDA kernels are not part of this version of minisegnet yet; use numba or numpy"
+    return None
 
 
 def require(name: str) -> None:

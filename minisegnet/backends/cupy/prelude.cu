@@ -1,0 +1,55 @@
+// What stands before every .cu file of this folder: the names of types, and small helpers.
+//
+// Each file is compiled twice, with REAL defined as float and as double. No #include: the compiler in CuPy (NVRTC)
+// then needs no header files. CUDA_ON_CPU is defined where the same text is built for the CPU (backends/cuda_on_cpu/).
+
+typedef REAL real;
+typedef long long index;  // a place in an array: always 64 bits, because 2^31 floats are only 8 GiB
+
+// Each thread takes the elements i, i + all threads, i + 2 * all threads ... so that any number of blocks does all
+// the work. (blockIdx.x * blockDim.x alone is a product of 32 bits and would wrap around in silence.)
+//
+//     3 blocks of 4 threads, total = 20       element   0  1  2  3 | 4  5  6  7 | 8  9 10 11 | 12 13 ...
+//                                             thread    0  1  2  3 | 0  1  2  3 | 0  1  2  3 |  0  1 ...
+//                                             block        0       |     1      |     2      |  0
+#define FOR_EACH(i, total)                                                        \
+  for (index i = blockIdx.x * (index)blockDim.x + threadIdx.x; i < (index)(total); \
+       i += (index)gridDim.x * blockDim.x)
+
+// Shared memory whose size the launch gives (`shared=` in bytes); one such array a kernel.
+#ifndef CUDA_ON_CPU
+#define DYNAMIC_SHARED(type, name)                                    \
+  extern __shared__ __align__(16) unsigned char dynamic_shared_memory[]; \
+  type* name = (type*)dynamic_shared_memory
+#endif
+
+__device__ inline bool is_nan(float v) { return v != v; }
+__device__ inline bool is_nan(double v) { return v != v; }
+
+// The sum over the 32 threads of a warp, the same in each of them. In step 1 thread t adds what thread t^16 has, then
+// t^8, ... : a tree, always in the same order. All 32 threads must call it.
+template <typename T>
+__device__ inline T warp_sum(T v) {
+  for (int apart = 16; apart > 0; apart /= 2) v += __shfl_xor_sync(0xffffffffu, v, apart);
+  return v;
+}
+
+// The sum over all threads of a block (of a multiple of 32 threads, in one dimension), the same in each of them.
+// `parts` is shared memory for 32 numbers. All threads of the block must call it.
+//
+//     warps    0 ... 31 | 32 ... 63 | ...      each sums its own values       -> parts[0], parts[1], ...
+//     warp 0 of those sums up the parts, with 0 where there is no warp         -> parts[0]
+template <typename T>
+__device__ inline T block_sum(T v, T* parts) {
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+  v = warp_sum(v);
+  __syncthreads();  // whoever still reads parts[0] of an earlier sum is let finish
+  if (lane == 0) parts[warp] = v;
+  __syncthreads();
+  if (warp == 0) {
+    v = warp_sum(lane < warps ? parts[lane] : T(0));
+    if (lane == 0) parts[0] = v;
+  }
+  __syncthreads();
+  return parts[0];
+}

@@ -23,6 +23,17 @@ typedef long long index;  // a place in an array: always 64 bits, because 2^31 f
   type* name = (type*)dynamic_shared_memory
 #endif
 
+// What a kernel writes into its flag `problem` where a value is bad (problems.py has the words).
+#define BAD_LABEL 1
+#define BAD_INDEX 2
+#define BAD_BATCH_INDEX 3
+#define BAD_CORNER 4
+#define BAD_ORDER 5
+#define BAD_TARGET 6
+#define BAD_WEIGHT 7
+#define BAD_BOX 8
+#define BAD_VARIANCE 9
+
 __device__ inline bool is_nan(float v) { return v != v; }
 __device__ inline bool is_nan(double v) { return v != v; }
 

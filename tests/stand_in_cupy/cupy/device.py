@@ -10,6 +10,7 @@ import numpy as np
 WATCHED = "minisegnet"  # the stack of a wait is told from the package's own files
 
 waits = []  # one Wait for each time that the host waited for the device
+launches = []  # the name of each kernel that was started, or recorded
 local = threading.local()
 
 

@@ -58,7 +58,7 @@ extern "C" __global__ void adam_update(real* __restrict__ data, const real* __re
   real shrink = decoupled ? real(1 - *rate * weight_decay) : real(1);
   FOR_EACH(i, total) {
     real g = grad[i] * scale, w = data[i] * shrink;
-    if (!decoupled) g += decay * w;
+    if (!decoupled && decay != 0) g += decay * w;
     real m = mean[i] * real(beta1) + real(1 - beta1) * g;
     real v = square[i] * real(beta2) + real(1 - beta2) * g * g;
     mean[i] = m;
@@ -77,7 +77,7 @@ extern "C" __global__ void sgd_update(real* __restrict__ data, const real* __res
   real enters = *count == 0 ? real(1) : real(1 - dampening);  // the first gradient enters whole
   FOR_EACH(i, total) {
     real g = grad[i] * scale, w = data[i];
-    g += decay * w;
+    if (decay != 0) g += decay * w;
     if (buffer) {
       real b = buffer[i] * real(momentum) + enters * g;
       buffer[i] = b;

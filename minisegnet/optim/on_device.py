@@ -67,9 +67,7 @@ class OnDevice:
         """
         named = [t for group in self.optimizer.param_groups for t in group["params"] if t.grad is not None]
         gradients = [_in_order(tensor.grad) for tensor in named]
-        update.judge(
-            loss.data, gradients, self.clip, row=self.row, factor=self.factor, halted=self.halted
-        )
+        update.judge(loss.data, gradients, self.clip, row=self.row, factor=self.factor, halted=self.halted)
         updated = tuple(self.optimizer.step_on_device(self._control))
         if updated not in self._updated:
             counted = np.array([name in updated for name in self.numbers], np.uint8)

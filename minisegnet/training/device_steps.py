@@ -105,7 +105,6 @@ class GraphSteps(DeviceSteps):
         cuda: Any = self.updates.xp.cuda
         self.stream = cuda.Stream()  # no graph can be recorded from the default stream
         self.pool = cuda.MemoryPool()
-        self._private = lambda: cuda.using_allocator(self.pool.malloc)
         self._made = 0
         self._graph: Any = None
         self._images: Array | None = None
@@ -115,6 +114,11 @@ class GraphSteps(DeviceSteps):
         queue: AbstractContextManager[Any] = self.stream
         return queue
 
+    def _private_memory(self) -> AbstractContextManager[Any]:
+        """Take memory from the graph's own pool inside the block."""
+        taking: AbstractContextManager[Any] = self.updates.xp.cuda.using_allocator(self.pool.malloc)
+        return taking
+
     def _step(self, images: Array, labels: Array) -> None:
         images, labels = self._placed(images, labels)
         self._made += 1
@@ -122,11 +126,11 @@ class GraphSteps(DeviceSteps):
             super()._step(images, labels)
             return
         if self._made <= WARM:
-            with self._private():
+            with self._private_memory():
                 super()._step(images, labels)
             return
         if self._graph is None:
-            with self._private():
+            with self._private_memory():
                 self.stream.begin_capture()
                 try:
                     super()._step(images, labels)

@@ -249,7 +249,9 @@ def _check_graph(settings: Settings, model: nn.Module) -> None:
             f"a CUDA graph was asked for, but the backend is {ops.current_backend()}; add --backend cupy (which needs "
             "an NVIDIA GPU), or leave --cuda-graph out"
         )
-    dropouts = [name for name, layer in model.named_modules() if isinstance(layer, nn.Dropout) and layer.p > 0]
+    dropouts = [
+        name for name, layer in model.named_modules() if isinstance(layer, nn.Dropout) and layer.p > 0
+    ]
     if dropouts:
         raise ValueError(
             f"a CUDA graph was asked for, but {settings.model} has dropout ({', '.join(dropouts[:3])}): what it drops "

@@ -85,7 +85,9 @@ def raise_found() -> None:
     """Raise a ValueError if a kernel has found something wrong since the last time. This waits for the device."""
     told = found()
     if told:
-        raise ValueError("; ".join(f"{_op_of(kernel)}: on the GPU it met {kind}" for kernel, kind in told.items()))
+        raise ValueError(
+            "; ".join(f"{_op_of(kernel)}: on the GPU it met {kind}" for kernel, kind in told.items())
+        )
 
 
 def _op_of(kernel: str) -> str:

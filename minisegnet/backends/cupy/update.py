@@ -38,7 +38,14 @@ def judge(
 
 
 def adam_update(
-    data: Array, grad: Array, mean: Array, square: Array, control: Control, options: dict[str, Any], *, decoupled: bool
+    data: Array,
+    grad: Array,
+    mean: Array,
+    square: Array,
+    control: Control,
+    options: dict[str, Any],
+    *,
+    decoupled: bool,
 ) -> None:
     """Update one parameter in place, as ``optim.Adam`` does, or ``optim.AdamW`` with ``decoupled``."""
     rate, count, factor, halted = control

@@ -1,6 +1,6 @@
-"""A stand-in for CuPy, for tests on machines without a GPU. It is put first on PYTHONPATH, in subprocesses of tests only.
+"""A stand-in for CuPy, for tests on machines without a GPU: in subprocesses of tests it is first on PYTHONPATH.
 
-An array of this module is one of NumPy inside, but from outside it is as strict as CuPy's: NumPy doesn't get at its
+An array of this module is one of NumPy inside, but from outside it is as strict as CuPy's: NumPy doesn't get at the
 numbers, it doesn't mix with NumPy's arrays, and whoever makes the host wait for the device (``get``, ``item``,
 ``bool``, ``float``, ...) leaves a note in ``cupy.device.waits``. Kernels are our own CUDA sources, run on the CPU by
 ``minisegnet.backends.cuda_on_cpu``. While a stream is captured nothing is computed: the work is written down, and a
@@ -31,9 +31,18 @@ newaxis, inf, nan, pi = None, _np.inf, _np.nan, _np.pi
 abs = absolute = elementwise(_np.absolute)
 add, subtract, multiply = elementwise(_np.add), elementwise(_np.subtract), elementwise(_np.multiply)
 divide = true_divide = elementwise(_np.true_divide)
-floor_divide, remainder, power = elementwise(_np.floor_divide), elementwise(_np.remainder), elementwise(_np.power)
+floor_divide, remainder, power = (
+    elementwise(_np.floor_divide),
+    elementwise(_np.remainder),
+    elementwise(_np.power),
+)
 negative, square, sqrt = elementwise(_np.negative), elementwise(_np.square), elementwise(_np.sqrt)
-exp, log, log1p, tanh = elementwise(_np.exp), elementwise(_np.log), elementwise(_np.log1p), elementwise(_np.tanh)
+exp, log, log1p, tanh = (
+    elementwise(_np.exp),
+    elementwise(_np.log),
+    elementwise(_np.log1p),
+    elementwise(_np.tanh),
+)
 minimum, maximum = elementwise(_np.minimum), elementwise(_np.maximum)
 floor, ceil = elementwise(_np.floor), elementwise(_np.ceil)
 isfinite, isnan, isinf = elementwise(_np.isfinite), elementwise(_np.isnan), elementwise(_np.isinf)
@@ -42,9 +51,18 @@ less, less_equal = elementwise(_np.less), elementwise(_np.less_equal)
 greater, greater_equal = elementwise(_np.greater), elementwise(_np.greater_equal)
 logical_and, logical_or = elementwise(_np.logical_and), elementwise(_np.logical_or)
 logical_not = elementwise(_np.logical_not)
-bitwise_and, bitwise_or, invert = elementwise(_np.bitwise_and), elementwise(_np.bitwise_or), elementwise(_np.invert)
+bitwise_and, bitwise_or, invert = (
+    elementwise(_np.bitwise_and),
+    elementwise(_np.bitwise_or),
+    elementwise(_np.invert),
+)
 where, cumsum, diff = made(_np.where), made(_np.cumsum), made(_np.diff)
-argsort, concatenate, stack, matmul = made(_np.argsort), made(_np.concatenate), made(_np.stack), made(_np.matmul)
+argsort, concatenate, stack, matmul = (
+    made(_np.argsort),
+    made(_np.concatenate),
+    made(_np.stack),
+    made(_np.matmul),
+)
 sum, max, min, any, all = made(_np.sum), made(_np.max), made(_np.min), made(_np.any), made(_np.all)
 mean, argmax, round = made(_np.mean), made(_np.argmax), made(_np.round)
 zeros_like, ones_like, full_like = made(_np.zeros_like), made(_np.ones_like), made(_np.full_like)

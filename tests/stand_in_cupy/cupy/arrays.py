@@ -1,13 +1,12 @@
 """``cupy.ndarray``: numbers that only the device can see, and functions of them."""
 
-
 import numpy as np
 
 from . import device
 from .device import Memory, poison, recording, run, wait
 
 SCALARS = (bool, int, float, complex, np.generic)
-IMPLICIT = "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly."
+IMPLICIT = "an array on the device doesn't become one of NumPy by itself; copy it by get()"
 
 
 class ndarray:
@@ -53,12 +52,12 @@ class ndarray:
 
     def __len__(self):
         if not self._a.ndim:
-            raise TypeError("len() of unsized object")
+            raise TypeError("an array without axes has no length")
         return len(self._a)
 
     def __iter__(self):
         if not self._a.ndim:
-            raise TypeError("iteration over a 0-d array")
+            raise TypeError("an array without axes has no parts")
         return (self[i] for i in range(len(self)))
 
     __hash__ = None
@@ -138,7 +137,7 @@ class ndarray:
 
     def __setitem__(self, index, value):
         if isinstance(value, np.ndarray) and value.ndim:
-            raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
+            raise ValueError("NumPy's arrays can't be assigned, only numbers")
         inner, source = _inner(index), _inner(value)
         if _has_mask(index) and isinstance(value, ndarray):
             wait("assignment through a mask")
@@ -154,9 +153,9 @@ class ndarray:
 
     def set(self, array, stream=None):
         if not isinstance(array, np.ndarray):
-            raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
+            raise TypeError("set takes an array of NumPy")
         if array.dtype != self.dtype or array.shape != self.shape:
-            raise TypeError(f"{array.dtype} array {array.shape} cannot be set to {self.dtype} array {self.shape}")
+            raise TypeError(f"set got {array.dtype} {array.shape}; expected {self.dtype} {self.shape}")
         if stream is None and device.stream().ptr == 0:
             wait("set on the null stream")  # a copy from pageable memory: cudaMemcpy
         device.refuse_while_recording("set")
@@ -296,7 +295,7 @@ def _memories(value):
 def _refuse_numpy(values):
     for value in values:
         if isinstance(value, np.ndarray):
-            raise TypeError(f"Unsupported type {type(value)}")
+            raise TypeError(f"{type(value)} doesn't mix with arrays on the device")
         if isinstance(value, tuple | list):
             _refuse_numpy(value)
 
@@ -314,7 +313,10 @@ def _wrapped(array, index):
     plain = all(isinstance(i, np.ndarray) for i in index)
     if not plain:
         raise NotImplementedError("the stand-in knows arrays of indices for each of the first axes only")
-    return tuple(i % max(length, 1) if i.dtype.kind in "iu" else i for i, length in zip(index, array.shape))
+    return tuple(
+        i % max(length, 1) if i.dtype.kind in "iu" else i
+        for i, length in zip(index, array.shape, strict=False)
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -326,7 +328,9 @@ def array(value, dtype=None, copy=True, order="K"):
         return value.astype(value.dtype if dtype is None else dtype, copy=copy)
     inner = np.array(value, dtype=dtype)  # lists of arrays of this module would be refused here: __array__
     if inner.ndim:
-        device.refuse_while_recording("a copy from the host")  # it goes through pinned memory, and nobody waits
+        device.refuse_while_recording(
+            "a copy from the host"
+        )  # it goes through pinned memory, and nobody waits
         return ndarray._of(inner)
     made = ndarray(inner.shape, inner.dtype)
     made.fill(inner[()])
@@ -376,7 +380,7 @@ COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 def _operator(ufunc, *, reflected=False, in_place=False):
     def method(self, other):
         if isinstance(other, np.ndarray):
-            raise TypeError(f"Unsupported type {type(other)}")
+            raise TypeError(f"{type(other)} doesn't mix with arrays on the device")
         if not isinstance(other, (*SCALARS, ndarray)):
             return NotImplemented
         if in_place:
@@ -398,4 +402,3 @@ for _name, _ufunc in {"neg": "negative", "abs": "absolute", "invert": "invert"}.
 
 for _name in ("sum", "max", "min", "any", "all", "mean", "argmax", "round", "cumsum", "argsort"):
     setattr(ndarray, _name, (lambda f: lambda self, *a, **k: _call(f, (self, *a), k))(getattr(np, _name)))
-

@@ -5,7 +5,16 @@ import time
 from . import device
 from .device import MemoryPool, using_allocator
 
-__all__ = ["Device", "Event", "Graph", "MemoryPool", "Stream", "get_current_stream", "runtime", "using_allocator"]
+__all__ = [
+    "Device",
+    "Event",
+    "Graph",
+    "MemoryPool",
+    "Stream",
+    "get_current_stream",
+    "runtime",
+    "using_allocator",
+]
 
 
 class runtime:
@@ -97,9 +106,9 @@ class Stream:
 
     def begin_capture(self, mode=None):
         if self.ptr == 0:
-            raise RuntimeError("cannot capture on the default (legacy) stream")
+            raise RuntimeError("the null stream can't be captured; make another")
         if self.recording is not None:
-            raise device.CUDARuntimeError("cudaErrorIllegalState: the stream is captured already")
+            raise device.CUDARuntimeError("the stream is captured already")
         self.recording = device.Recording()
 
     def end_capture(self):
@@ -129,7 +138,7 @@ class Graph:
         for memory, pool in self.recorded.memories.values():
             if memory() is None and (pool() is None or pool() is device.default_pool):
                 raise device.CUDARuntimeError(
-                    "cudaErrorIllegalAddress: the graph uses memory that went back to a pool for all"
+                    "the graph uses memory that went back to a pool for all: on a GPU it would be somebody else's by now"
                 )
         for work in self.recorded.work:
             work()

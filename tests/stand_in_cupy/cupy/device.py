@@ -34,14 +34,14 @@ class Wait:
 def wait(kind):
     """Note that the host waits; where a graph is recorded that is an error, as in CUDA."""
     if recording() is not None:
-        raise CUDARuntimeError(f"cudaErrorStreamCaptureUnsupported: {kind} while a stream is captured")
+        raise CUDARuntimeError(f"{kind}: the host can't wait while a stream is captured")
     waits.append(Wait(kind))
 
 
 def refuse_while_recording(what):
     """Raise for something whose host memory a graph would keep the address of."""
     if recording() is not None:
-        raise CUDARuntimeError(f"{what} while a stream is captured: a graph would read host memory that is gone")
+        raise CUDARuntimeError(f"{what} while a stream is captured: the graph would read memory that is gone")
 
 
 # ---------------------------------------------------------------------------------------------------------

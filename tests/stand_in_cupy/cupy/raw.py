@@ -39,7 +39,9 @@ class RawKernel:
     def __call__(self, grid, block, args, *, shared_mem=0):
         for argument in args:
             if not isinstance(argument, ndarray | np.generic):
-                raise TypeError(f"Unsupported type {type(argument)}")
+                raise TypeError(
+                    f"a kernel takes arrays on the device and NumPy's scalars, not {type(argument)}"
+                )
         inner = tuple(a._a if isinstance(a, ndarray) else a for a in args)
         device.launches.append(self.name)
         device.run(

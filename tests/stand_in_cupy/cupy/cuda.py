@@ -138,7 +138,7 @@ class Graph:
         for memory, pool in self.recorded.memories.values():
             if memory() is None and (pool() is None or pool() is device.default_pool):
                 raise device.CUDARuntimeError(
-                    "the graph uses memory that went back to a pool for all: on a GPU it would be somebody else's by now"
+                    "the graph uses memory that went back to a pool for all: on a GPU it would be another's by now"
                 )
         for work in self.recorded.work:
             work()

@@ -36,7 +36,7 @@ namespace fibers {
 
 enum Order { ROUND_ROBIN, LAST_FIRST, RANDOM };
 const unsigned MOST_THREADS = 1024, WARP = 32, MOST_WARPS = MOST_THREADS / WARP;
-const size_t STACK = 64 << 10;
+const size_t STACK = 64 << 10, STAGGER = 192;  // not all tops at the same place modulo 64 KiB: they'd share cache lines
 const size_t CANARY = 256;  // bytes behind the dynamic shared memory that nobody may change
 
 struct Launch {  // mirrored in module.py
@@ -59,8 +59,9 @@ struct Context {
 };
 
 #ifdef __x86_64__
-// Save the registers that a function must leave as they were, swap stacks, load them. `ret` then goes on where the
-// other fiber called this function, or at `first_entry` if it is new.
+// Save the registers that a function must leave as they were, swap stacks, load them. The jump goes on where the
+// other fiber called this function, or at `first_entry` if it is new. (It is a `ret` in two steps: processors guess where
+// a real one goes from the calls before it, and here they would always guess wrong.)
 __asm__(R"(
 .text
 .local fibers_switch
@@ -70,7 +71,8 @@ fibers_switch:
   movq %rsp, (%rdi)
   movq (%rsi), %rsp
   popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp
-  ret
+  popq %rcx
+  jmp *%rcx
 )");
 extern "C" __attribute__((visibility("hidden"))) void fibers_switch(Context* from, Context* to);
 
@@ -148,7 +150,7 @@ static void live() {  // what each fiber does: run one thread, then the next tha
 static Fiber* take_fiber() {
   if (fibers_idle) return idle[--fibers_idle];
   Fiber* fiber = &pool[fibers_made];
-  prepare(fiber->context, stacks + STACK * fibers_made++, live);
+  prepare(fiber->context, stacks + (STACK + STAGGER) * fibers_made++, live);
   return fiber;
 }
 
@@ -212,28 +214,29 @@ static unsigned release_warp(unsigned w) {
   return released;
 }
 
-static const char* doing(const Thread& t) {
-  return t.state == DONE ? "has ended" : t.state == AT_WARP_BARRIER ? "waits for its warp at " : "waits at ";
+static void describe(const Thread& t, char* text, size_t size) {
+  const char* what = t.state == DONE ? "has ended" : t.state == AT_WARP_BARRIER ? "waits for its warp at " : "waits at ";
+  snprintf(text, size, "thread (%u, %u, %u) %s%s", t.place.x, t.place.y, t.place.z, what, t.state == DONE ? "" : t.site);
 }
 
-// Nobody can go on. Either all wait at the same __syncthreads(), and go on together, or the kernel is wrong.
+// Nobody can go on. Either all wait at the same __syncthreads(), and go on together, or the kernel is wrong: then the
+// message names one thread that waits, and one that does something else.
 static bool release_block() {
-  unsigned n = threads_of_block();
-  const Thread& first = threads[0];
-  for (unsigned i = 0; i < n; ++i) {
-    const Thread& t = threads[i];
-    if (t.state == AT_BLOCK_BARRIER && first.state == AT_BLOCK_BARRIER && same_site(t.site, first.site)) continue;
-    const Thread& other = t.state != AT_WARP_BARRIER && i > 0 ? first : threads[i + 1 < n ? i + 1 : 0];
-    snprintf(launch->message, launch->message_size,
-             "the threads of block (%u, %u, %u) don't meet at the same barrier: thread (%u, %u, %u) %s%s, but thread "
-             "(%u, %u, %u) %s%s",
-             blockIdx.x, blockIdx.y, blockIdx.z, t.place.x, t.place.y, t.place.z, doing(t),
-             t.state == DONE ? "" : t.site, other.place.x, other.place.y, other.place.z, doing(other),
-             other.state == DONE ? "" : other.site);
-    return false;
+  unsigned n = threads_of_block(), waits = 0, other = 0;
+  while (threads[waits].state == DONE) ++waits;
+  const Thread& first = threads[waits];
+  while (other < n && threads[other].state == first.state && same_site(threads[other].site, first.site)) ++other;
+  if (other == n && first.state == AT_BLOCK_BARRIER) {
+    for (unsigned i = 0; i < n; ++i) threads[i].state = READY;
+    return true;
   }
-  for (unsigned i = 0; i < n; ++i) threads[i].state = READY;
-  return true;
+  char one[256], two[256];
+  describe(first, one, sizeof one);
+  describe(threads[other < n ? other : waits], two, sizeof two);
+  snprintf(launch->message, launch->message_size,
+           "in block (%u, %u, %u) the threads don't meet at the same barrier: %s, but %s", blockIdx.x, blockIdx.y,
+           blockIdx.z, one, two);
+  return false;
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -322,7 +325,7 @@ static int run(const Launch& given, void (*body)(void**), void** values) {
   launch = &given, kernel = body, arguments = values;
   gridDim = given.grid, blockDim = given.block, random_state = given.seed * 2 + 1;
   if (!stacks) {
-    void* memory = mmap(nullptr, STACK * MOST_THREADS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* memory = mmap(nullptr, (STACK + STAGGER) * MOST_THREADS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return snprintf(given.message, given.message_size, "no memory for the stacks"), 1;
     stacks = (char*)memory;
   }

@@ -30,7 +30,10 @@ _one_at_a_time = threading.Lock()  # the scheduler in fibers.h has one set of th
 
 @dataclass(frozen=True)
 class Plan:
-    """In which order warps run, and which of the grid's blocks (count 0: all from the first on)."""
+    """In which order warps run, and which of the grid's blocks.
+
+    ``count`` 0 means all from the first on; ``first`` -3 means the last three of each grid.
+    """
 
     order: str = "round robin"
     seed: int = 0
@@ -148,12 +151,12 @@ def _launch(grid: Any, block: Any, shared: int, message: Any) -> _Launch:
         )
     if shared > 232_448:  # what a block can have on sm_90; sm_80: 166 912
         raise ValueError(f"{shared} bytes of dynamic shared memory are more than any GPU has")
-    plan = _plan
+    plan, all_blocks = _plan, grid[0] * grid[1] * grid[2]
     return _Launch(
         _Size(*grid),
         _Size(*block),
         shared,
-        plan.first,
+        plan.first if plan.first >= 0 else max(0, all_blocks + plan.first),
         plan.count,
         plan.seed,
         ORDERS[plan.order],

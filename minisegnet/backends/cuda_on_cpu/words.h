@@ -40,14 +40,18 @@ static inline int2 make_int2(int x, int y) { return {x, y}; }
 #define FIBERS_SITE __FILE__ ":" FIBERS_TEXT(__LINE__)
 
 #define __syncthreads() fibers::wait(fibers::AT_BLOCK_BARRIER, FIBERS_SITE)
-#define __syncwarp(...) fibers::meet(FIBERS_SITE, ##__VA_ARGS__)
+#define __syncwarp(...) fibers::meet(FIBERS_SITE, fibers::Mask{__VA_ARGS__})
 #define __threadfence()
 #define __threadfence_block()
 
 namespace fibers {
 
-static inline void meet(const char* site, unsigned mask = 0xffffffffu) {
-  running->mask = mask;
+struct Mask {  // of lanes; all 32 where none is given
+  unsigned lanes = 0xffffffffu;
+};
+
+static inline void meet(const char* site, Mask mask) {
+  running->mask = mask.lanes;
   running->exchange = MEET;
   wait(AT_WARP_BARRIER, site);
 }

@@ -183,7 +183,7 @@ def _number(what: str, value: Any, wanted: np.dtype[Any], parameter: manifest.Pa
 def _pointer(what: str, array: Any, wanted: np.dtype[Any], parameter: manifest.Parameter, gpu: bool) -> Any:
     if array is None:
         return np.uintp(0)
-    if isinstance(array, np.ndarray) == gpu or not (gpu or isinstance(array, np.ndarray)):
+    if on_gpu(array) != gpu or not (gpu or isinstance(array, np.ndarray)):
         raise TypeError(f"{what} must be {'a CuPy' if gpu else 'a NumPy'} array; got {type(array).__name__}")
     same = array.dtype == wanted or (wanted == np.uint8 and array.dtype == np.bool_)
     if not same:

@@ -34,8 +34,32 @@ typedef long long index;  // a place in an array: always 64 bits, because 2^31 f
 #define BAD_BOX 8
 #define BAD_VARIANCE 9
 
+#ifndef INFINITY  // which stands in a header elsewhere
+#define INFINITY __int_as_float(0x7f800000)
+#endif
+
 __device__ inline bool is_nan(float v) { return v != v; }
 __device__ inline bool is_nan(double v) { return v != v; }
+
+// Where element i of an array (N, C, H, W) lies: in which of the N * C planes, in which row and column of it.
+// Neighbouring threads have neighbouring i, so that they stand side by side in one row.
+struct Pixel {
+  index plane;
+  int row, column;
+};
+__device__ inline Pixel pixel_of(index i, int H, int W) {
+  index line = i / W, plane = line / H;
+  return {plane, int(line - plane * H), int(i - line * W)};
+}
+
+// One operation, rounded once. The compiler makes a * b + c one instruction with one rounding, which is mostly welcome,
+// but not where the last bit decides which pixel is read, or whether a box stays.
+__device__ inline float rounded_sum(float a, float b) { return __fadd_rn(a, b); }
+__device__ inline double rounded_sum(double a, double b) { return __dadd_rn(a, b); }
+__device__ inline float rounded_product(float a, float b) { return __fmul_rn(a, b); }
+__device__ inline double rounded_product(double a, double b) { return __dmul_rn(a, b); }
+__device__ inline float rounded_quotient(float a, float b) { return __fdiv_rn(a, b); }
+__device__ inline double rounded_quotient(double a, double b) { return __ddiv_rn(a, b); }
 
 // The sum over the 32 threads of a warp, the same in each of them. In step 1 thread t adds what thread t^16 has, then
 // t^8, ... : a tree, always in the same order. All 32 threads must call it.

@@ -112,9 +112,7 @@ def weight_gradient(y: Array, x: Array, w: Array, sizes: tuple[int, ...]) -> Arr
     parts, length = _parts(pixels, w.size)
     sums = launch.empty((parts, *w.shape), w)  # (parts, K, CG, KH, KW)
     arguments = (y, x, sums, *sizes, parts, length)
-    launch.blocks(
-        "conv_direct", "conv2d_weight_gradient_direct", parts * w.size, THREADS, *arguments, like=w
-    )
+    launch.blocks("conv_direct", "conv2d_weight_gradient_direct", parts * w.size, THREADS, *arguments, like=w)
     return _add_parts(sums)
 
 

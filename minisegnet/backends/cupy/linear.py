@@ -19,7 +19,9 @@ def linear_backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]
     """Every product of the forward, ``y += w * x``, hands ``w * dy`` to its input and ``x * dy`` to its weight."""
     M, OUTPUTS = dy.shape
     db = launch.empty(OUTPUTS, w)  # (out,)
-    launch.blocks("linear", "linear_bias_gradient", math.ceil(OUTPUTS / 32), (32, 8), dy, db, M, OUTPUTS, like=w)
+    launch.blocks(
+        "linear", "linear_bias_gradient", math.ceil(OUTPUTS / 32), (32, 8), dy, db, M, OUTPUTS, like=w
+    )
     return product(dy, w), product(dy.T, x), db  # (M, in), (out, in), (out,)
 
 

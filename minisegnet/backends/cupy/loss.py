@@ -9,7 +9,9 @@ from minisegnet.arrays import Array
 from . import launch
 
 THREADS = 256
-MOST_BLOCKS = 1024  # of a sum: a thread sums every (1024 * 256)th pixel at most, and the last block 1024 numbers
+MOST_BLOCKS = (
+    1024  # of a sum: a thread sums every (1024 * 256)th pixel at most, and the last block 1024 numbers
+)
 
 
 def softmax_cross_entropy(

@@ -11,7 +11,9 @@ from . import launch
 THREADS = 256
 PART = 4096  # values that one block sums: with 8 bytes each they stay in the cache between its two passes
 MOST_PARTS = 4096  # of a channel; beyond that parts grow longer
-EACH = 8  # elements that one thread of an elementwise kernel takes, so that its divisions at the start are few
+EACH = (
+    8  # elements that one thread of an elementwise kernel takes, so that its divisions at the start are few
+)
 
 
 def batch_norm(

@@ -13,7 +13,7 @@ import numpy as np
 from minisegnet.arrays import Array
 from minisegnet.autograd import Tensor
 from minisegnet.backends.cupy import update
-from minisegnet.ops.dispatch import array_module, to_numpy
+from minisegnet.ops.dispatch import array_module, is_cupy
 from minisegnet.optim.optimizer import Optimizer
 
 
@@ -86,7 +86,8 @@ class OnDevice:
 
     def fetch_counts(self) -> None:
         """Tell the optimiser how often each parameter was updated. This waits for the device."""
-        counts = to_numpy(self.counts)
+        # Not to_numpy, which also raises for what kernels have found: that is told by who made the step.
+        counts: Array = self.counts.get() if is_cupy(self.counts) else self.counts  # type: ignore[attr-defined]
         self.optimizer.update_counts = dict(zip(self.numbers, counts.tolist(), strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Kernels in CUDA C for NVIDIA's GPUs: one .cu file for each family, and beside it the Python that starts them."""
+"""Kernels in CUDA C for NVIDIA's GPUs: .cu files for each family, and beside them the Python that starts them."""
 
 from .activation import (
     leaky_relu,
@@ -22,6 +22,7 @@ from .arrange import (
     pad2d,
     pad2d_backward,
 )
+from .boxes import nms
 from .conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
@@ -45,6 +46,8 @@ from .pool import (
     max_unpool2d,
     max_unpool2d_backward,
 )
+from .resize import resize_bilinear, resize_bilinear_backward, resize_nearest, resize_nearest_backward
+from .roi import roi_align, roi_align_backward, roi_pool, roi_pool_backward
 
 __all__ = [
     "adaptive_avg_pool2d",
@@ -80,10 +83,19 @@ __all__ = [
     "max_pool2d_backward",
     "max_unpool2d",
     "max_unpool2d_backward",
+    "nms",
     "pad2d",
     "pad2d_backward",
     "relu",
     "relu_backward",
+    "resize_bilinear",
+    "resize_bilinear_backward",
+    "resize_nearest",
+    "resize_nearest_backward",
+    "roi_align",
+    "roi_align_backward",
+    "roi_pool",
+    "roi_pool_backward",
     "sigmoid",
     "sigmoid_backward",
     "softmax",

@@ -18,11 +18,11 @@ struct Convolution {
 //     a map of 40 x 20           tile 0: columns 0 ... 31    tile 1: 32 ... 39 (24 columns of threads have nothing to do)
 //     is covered by 2 x 3 tiles   rows 0 ... 7
 //                                tile 2 ...
-struct Pixel {
+struct Spot {
   unsigned map, row, column;
 };
 
-__device__ inline Pixel pixel_of_thread(int height, int width) {
+__device__ inline Spot spot_of_thread(int height, int width) {
   unsigned across = (width + 31u) / 32, down = (height + 7u) / 8, tile = blockIdx.x;
   return {tile / across / down, tile / across % down * 8 + threadIdx.y, tile % across * 32 + threadIdx.x};
 }
@@ -33,7 +33,7 @@ extern "C" __global__ void __launch_bounds__(256)
 conv2d_direct(const real* __restrict__ x, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ y, int N,
               int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw,
               int groups) {
-  Pixel p = pixel_of_thread(OH, OW);
+  Spot p = spot_of_thread(OH, OW);
   if (p.row >= (unsigned)OH || p.column >= (unsigned)OW) return;
   int n = p.map / K, k = p.map % K, CG = C / groups, KG = K / groups;
   const real* map = x + ((index)n * C + k / KG * CG) * H * W;  // the first channel of this filter's group
@@ -86,7 +86,7 @@ extern "C" __global__ void __launch_bounds__(256)
 conv_transpose2d_direct(const real* __restrict__ y, const real* __restrict__ w, const real* __restrict__ b,
                         real* __restrict__ x, int N, int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw,
                         int ph, int pw, int dh, int dw, int groups) {
-  Pixel p = pixel_of_thread(H, W);
+  Spot p = spot_of_thread(H, W);
   if (p.row >= (unsigned)H || p.column >= (unsigned)W) return;
   int n = p.map / C, c = p.map % C, CG = C / groups, KG = K / groups, first_filter = c / CG * KG;
   Meeting rows = meeting(p.row, KH, sh, ph, dh), columns = meeting(p.column, KW, sw, pw, dw);

@@ -36,9 +36,7 @@ TYPES: dict[str, Any] = {  # CUDA C's types, as NumPy has them; `real` is float 
     "unsigned char": np.uint8,
     "signed char": np.int8,
 }
-GARBAGE = (
-    0xA5  # fills new integer and bool arrays on the CPU, byte by byte: nothing that a kernel would write
-)
+GARBAGE = 0xA5  # fills new integer and bool arrays on the CPU, byte by byte: nothing that a kernel would write
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -10,15 +10,14 @@
 // The loss of all pixels is summed without atomic operations, in an order that depends on the shape alone: each thread sums its
 // own pixels, each block its threads (one number a block), and one last block the blocks' numbers. Sums are double.
 //
-// Values that the host can't look at without waiting for the GPU are checked here. A bad one is reported in `problem` (where
-// that is given) and counts as ignored, so that nothing is read outside the arrays:
-//     1  a label outside 0..C-1        6  a target outside 0..1        7  a weight that is negative, infinite or NaN
+// Values that the host can't look at without waiting for the GPU are checked here. A bad label or target is reported in `problem`
+// (where that is given) and counts as ignored, so that nothing is read outside the arrays; a bad weight is reported.
 
 __device__ inline void report(int* problem, int code) {
   if (problem) *problem = code;
 }
 
-__device__ inline bool right_weight(double weight) { return weight >= 0 && weight <= 1.7e308; }
+__device__ inline bool right_weight(double weight) { return weight >= 0 && weight < INFINITY; }
 
 // How much a pixel counts. Ignored ones (and, with a report, bad ones) don't, and are said to be out.
 struct Label {
@@ -32,11 +31,11 @@ __device__ inline Label label_at(index i, const index* target, const real* weigh
   index label = target[i];
   if (has_ignored && label == ignored) return {false, 0, 0};
   if (label < 0 || label >= C) {
-    report(problem, 1);
+    report(problem, BAD_LABEL);
     return {false, 0, 0};
   }
   double class_weight = weight ? (double)weight[label] : 1.0, own_weight = pixel_weight ? (double)pixel_weight[i] : 1.0;
-  if (!right_weight(class_weight) || !right_weight(own_weight)) report(problem, 7);
+  if (!right_weight(class_weight) || !right_weight(own_weight)) report(problem, BAD_WEIGHT);
   return {true, label, class_weight * own_weight};
 }
 
@@ -50,7 +49,7 @@ __device__ inline void write_parts(double loss, double counted, double* parts) {
 
 // One block: adds up the blocks' sums, thread t those of the blocks t, t + 256, ... What counts nothing has the mean 0.
 // `loss` may be null (a backward needs only what the losses were divided by).
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 3)
 loss_of_parts(const double* __restrict__ parts, int blocks, bool mean, real* __restrict__ loss, double* __restrict__ counted) {
   __shared__ double sums[32];
   double loss_sum = 0, counted_sum = 0;
@@ -74,7 +73,7 @@ loss_of_parts(const double* __restrict__ parts, int blocks, bool mean, real* __r
 //     pass 1  peak = the largest          pass 2  total = sum of exp(z - peak)         pass 3  probs = exp(z - peak) / total
 // `losses` (one a pixel) or `parts` (two sums a block) is given, the other null. From memory and back: 8 bytes a logit in
 // float32, and 8 a label.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 3)
 softmax_cross_entropy(const real* __restrict__ logits, const index* __restrict__ target, const real* __restrict__ weight,
                       const real* __restrict__ pixel_weight, real* __restrict__ probs, real* __restrict__ losses,
                       double* __restrict__ parts, index total_pixels, int C, index P, bool has_ignored, index ignored,
@@ -99,7 +98,7 @@ softmax_cross_entropy(const real* __restrict__ logits, const index* __restrict__
 }
 
 // Thread (pixel): only what it counts, for the backward of a mean.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 3)
 softmax_cross_entropy_counted(const index* __restrict__ target, const real* __restrict__ weight,
                               const real* __restrict__ pixel_weight, double* __restrict__ parts, index total_pixels, int C,
                               bool has_ignored, index ignored, int* problem) {
@@ -111,7 +110,7 @@ softmax_cross_entropy_counted(const index* __restrict__ target, const real* __re
 
 // Thread (pixel): its C gradients, (p - 1 at the label, 0 elsewhere) * weight / counted * dloss. `dloss` is one number
 // (step 0) or one a pixel (step 1); `counted` is null where the loss is no mean.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 3)
 softmax_cross_entropy_backward(const real* __restrict__ dloss, const real* __restrict__ probs, const index* __restrict__ target,
                                const real* __restrict__ weight, const real* __restrict__ pixel_weight,
                                const double* __restrict__ counted, real* __restrict__ dlogits, index total_pixels, int C,
@@ -138,19 +137,19 @@ softmax_cross_entropy_backward(const real* __restrict__ dloss, const real* __res
 __device__ inline bool target_counts(real target, bool has_ignored, real ignored, int* problem) {
   if (has_ignored && target == ignored) return false;
   if (target >= 0 && target <= 1) return true;
-  report(problem, 6);  // NaN, too
+  report(problem, BAD_TARGET);  // NaN, too
   return false;
 }
 
 __device__ inline double element_weight(index i, const real* weight, const real* pixel_weight, int* problem) {
   double a = weight ? (double)weight[i] : 1.0, b = pixel_weight ? (double)pixel_weight[i] : 1.0;
-  if (!right_weight(a) || !right_weight(b)) report(problem, 7);
+  if (!right_weight(a) || !right_weight(b)) report(problem, BAD_WEIGHT);
   return a * b;
 }
 
 // Thread (element): (1 - t) max(z, 0) - t min(z, 0) + log(1 + exp(-|z|)), in which exp never sees a positive number,
 // nothing overflows and nothing cancels. `losses` or `parts` is given, the other null. 8 bytes an element in float32.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 3)
 bce_with_logits(const real* __restrict__ logits, const real* __restrict__ target, const real* __restrict__ weight,
                 const real* __restrict__ pixel_weight, real* __restrict__ losses, double* __restrict__ parts, index total,
                 bool has_ignored, real ignored, int* problem) {
@@ -170,7 +169,7 @@ bce_with_logits(const real* __restrict__ logits, const real* __restrict__ target
 }
 
 // Thread (element): only whether it counts, for the backward of a mean.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 3)
 bce_with_logits_counted(const real* __restrict__ target, double* __restrict__ parts, index total, bool has_ignored,
                         real ignored, int* problem) {
   double counted = 0;
@@ -179,7 +178,7 @@ bce_with_logits_counted(const real* __restrict__ target, double* __restrict__ pa
 }
 
 // Thread (element): (sigmoid(z) - t) * weight / counted * dloss. 12 bytes an element in float32.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 3)
 bce_with_logits_backward(const real* __restrict__ dloss, const real* __restrict__ logits, const real* __restrict__ target,
                          const real* __restrict__ weight, const real* __restrict__ pixel_weight,
                          const double* __restrict__ counted, real* __restrict__ dlogits, index total, int dloss_step,

@@ -91,7 +91,7 @@ extern "C" __global__ void batch_norm_running(const real* __restrict__ running_m
                                               real* __restrict__ mean, real* __restrict__ inv_std, int C, double eps,
                                               int* problem) {
   FOR_EACH(c, C) {
-    if (running_var[c] < 0 && problem) *problem = 9;
+    if (running_var[c] < 0 && problem) *problem = BAD_VARIANCE;
     mean[c] = running_mean[c];
     inv_std[c] = real(1 / sqrt((double)running_var[c] + eps));
   }

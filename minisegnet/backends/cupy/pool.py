@@ -121,9 +121,7 @@ def avg_pool2d_backward(
     N, C, OH, OW = dy.shape
     dx = launch.empty((N, C, *input_size), dy)  # (N, C, H, W)
     window = (*kernel_size, *stride, *padding, count_include_pad)
-    launch.each(
-        "pool", "avg_pool2d_backward", dx.size, dy, dx, dx.size, *input_size, OH, OW, *window, like=dy
-    )
+    launch.each("pool", "avg_pool2d_backward", dx.size, dy, dx, dx.size, *input_size, OH, OW, *window, like=dy)
     return dx
 
 
@@ -156,7 +154,5 @@ def adaptive_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
     """Each pixel sums up its shares of the gradients of the bins that hold it."""
     N, C, OH, OW = dy.shape
     dx = launch.empty((N, C, *input_size), dy)  # (N, C, H, W)
-    launch.each(
-        "pool", "adaptive_avg_pool2d_backward", dx.size, dy, dx, dx.size, *input_size, OH, OW, like=dy
-    )
+    launch.each("pool", "adaptive_avg_pool2d_backward", dx.size, dy, dx, dx.size, *input_size, OH, OW, like=dy)
     return dx

@@ -68,6 +68,7 @@ def convolutions() -> Iterator[tuple[str, Call]]:
         ("depthwise", (2, 6, 19, 17), 6, (3, 3), (1, 1), (1, 1), (1, 1), 6),
         ("depthwise, two filters, strided", (1, 5, 18, 17), 10, (3, 5), (2, 1), (1, 2), (1, 2), 5),
         ("one pixel", (3, 2, 1, 1), 3, (1, 1), (1, 1), (0, 0), (1, 1), 1),
+        ("many pixels, one weight", (1, 1, 83, 67), 1, (1, 1), (1, 1), (0, 0), (1, 1), 1),
     ]:
         w = numbers(K, shape[1] // groups, *kernel)
         kwargs = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
@@ -122,7 +123,11 @@ def pools() -> Iterator[tuple[str, Call]]:
             yield what, Call("avg_pool2d", (numbers(*x.shape), kernel), kwargs, (0,))
     dilated = {"dilation": (2, 3), "padding": 1, "stride": (1, 2)}
     yield "dilated", Call("max_pool2d", (with_ties_and_nan(2, 2, 12, 15), 3), dilated, (0,))
-    for what, shape, size in [("smaller", (2, 3, 17, 13), (5, 4)), ("larger", (1, 5, 5, 6), (9, 7))]:
+    for what, shape, size in [
+        ("smaller", (2, 3, 17, 13), (5, 4)),
+        ("larger", (1, 5, 5, 6), (9, 7)),
+        ("large bins", (1, 2, 41, 35), (2, 3)),
+    ]:
         yield what, Call("adaptive_max_pool2d", (with_ties_and_nan(*shape), size), {}, (0,))
         yield what, Call("adaptive_avg_pool2d", (numbers(*shape), size), {}, (0,))
     for shape in [(2, 3, 17, 19), (1, 40, 3, 3), (3, 2, 1, 1), (1, 1, 40, 40)]:

@@ -14,11 +14,12 @@ from test_ops import assert_close, run, tolerance
 
 from minisegnet import ops
 from minisegnet.backends.cuda_on_cpu.module import planned
-from minisegnet.backends.cupy import launch
+from minisegnet.backends.cupy import launch, manifest
 
 reason = ops.why_not("cuda-on-cpu")
 pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
 
+NOT_OPS = {"update"}  # sources whose kernels belong to no op, but to the training step
 CASES = {dtype: all_cases(dtype) for dtype in ("float32", "float64")}
 ORDERS: list[dict[str, Any]] = [{"order": "round robin"}, {"order": "last first"}, {"order": "random", "seed": 1}]
 
@@ -51,6 +52,21 @@ def test_every_op_has_a_case() -> None:
 @pytest.mark.parametrize("name", CASES["float32"])
 def test_right_and_the_same_bits_in_every_order(name: str) -> None:
     check(name, "float32")
+
+
+def test_every_kernel_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All kernels that there are, and those that only special sizes need, too."""
+    started, find = set(), launch._function
+
+    def noting(source: str, kernel: str, *rest: Any) -> Any:
+        started.add((source, kernel))
+        return find(source, kernel, *rest)
+
+    monkeypatch.setattr(launch, "_function", noting)
+    for call in CASES["float32"].values():
+        results(call)
+    there = {(s, kernel) for s in manifest.sources() if s not in NOT_OPS for kernel in manifest.kernels(s)}
+    assert there - started == set(), "kernels that no case runs"
 
 
 @pytest.mark.slow

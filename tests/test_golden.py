@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from golden_cases import FOLDER, Arrays, Case, read
+from op_table import CPU_BACKENDS
 
 from minisegnet import ops
 from minisegnet.ops import use_backend
 
 FILES = sorted(path.stem for path in FOLDER.glob("*.npz"))
-BACKENDS = ("reference", "numpy", "numba")
 REFERENCE_LIMIT = 3000  # input elements; the plain loops would take long with more
 
 CASES = {name: case for file in FILES for name, case in read(file).items()}
@@ -277,7 +277,7 @@ def read_only(a: np.ndarray) -> np.ndarray:
 PARAMETERS = [
     pytest.param(name, backend, id=f"{name}-{backend}")
     for name, case in CASES.items()
-    for backend in BACKENDS
+    for backend in CPU_BACKENDS
     if backend != "reference" or case.elements <= REFERENCE_LIMIT
 ]
 

@@ -30,7 +30,9 @@ def concat_backward(dy: Array, sizes: Sequence[int], *, axis: int) -> list[Array
     start = 0
     for share in sizes:
         dx = launch.empty((*dy.shape[:axis], share, *dy.shape[axis + 1 :]), dy)
-        launch.each("arrange", "concat_backward", dx.size, dy, dx, dx.size, share * I, A * I, start * I, like=dy)
+        launch.each(
+            "arrange", "concat_backward", dx.size, dy, dx, dx.size, share * I, A * I, start * I, like=dy
+        )
         gradients.append(dx)
         start += share
     return gradients

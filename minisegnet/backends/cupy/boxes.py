@@ -22,7 +22,9 @@ def nms(boxes: Array, scores: Array, *, iou_threshold: float) -> Array:
     count = launch.zeros(1, boxes, np.int32)
     arguments = (boxes, scores, order, sorted_boxes, R, launch.problem(boxes))
     launch.each("boxes", "nms_order", R, *arguments, like=boxes)
-    launch.blocks("boxes", "nms_mask", words * words, BITS, sorted_boxes, mask, R, words, iou_threshold, like=boxes)
+    launch.blocks(
+        "boxes", "nms_mask", words * words, BITS, sorted_boxes, mask, R, words, iou_threshold, like=boxes
+    )
     arguments = (mask, order, suppressed, kept, count, R, words)
     launch.blocks("boxes", "nms_keep", 1 if R else 0, 256, *arguments, like=boxes)
     return kept[: int(count[0])].copy()  # (kept,)

@@ -90,6 +90,60 @@ extern "C" __global__ void adaptive_max_pool2d(const real* __restrict__ x, real*
   }
 }
 
+// Large bins are too much for one thread, and threads that read one pixel each from bins far apart waste most of what
+// memory delivers. So a whole warp takes output pixel i: lane k reads the pixels k, k + 32, ... of its bin, counted
+// in row-major order, and the lanes then put together what they have.
+//
+//     a bin of 5 columns    0   1   2   3   4
+//                           5   6   7  ...
+//                          ...     31 | 0   1          pixel 32 is lane 0's again: 32 / 5 rows down, 32 % 5 to the right
+struct Walk {
+  int row, column;
+};
+__device__ inline Walk walk_from(Range rows, Range columns, int lane) {
+  int width = columns.stop - columns.first;
+  return {rows.first + lane / width, columns.first + lane % width};
+}
+__device__ inline void walk_on(Walk& at, Range columns) {
+  int width = columns.stop - columns.first;
+  at.row += 32 / width;
+  at.column += 32 % width;
+  if (at.column >= columns.stop) at.column -= width, ++at.row;
+}
+
+// Of two bests, from any two parts of a bin, the one that a single thread would have kept.
+__device__ inline Best better(Best a, Best b) {
+  if (a.where < 0 || b.where < 0) return a.where < 0 ? b : a;
+  if (is_nan(a.value) || is_nan(b.value)) {
+    if (is_nan(a.value) && is_nan(b.value)) return a.where > b.where ? a : b;
+    return is_nan(a.value) ? a : b;
+  }
+  if (a.value == b.value) return a.where < b.where ? a : b;
+  return a.value > b.value ? a : b;
+}
+
+extern "C" __global__ void adaptive_max_pool2d_large(const real* __restrict__ x, real* __restrict__ y,
+                                                     index* __restrict__ indices, index total, int H, int W,
+                                                     int OH, int OW) {
+  FOR_EACH(thread, 32 * total) {  // all lanes of a warp have the same i
+    index i = thread / 32;
+    int lane = thread % 32;
+    Pixel p = pixel_of(i, OH, OW);
+    const real* map = x + p.plane * H * W;
+    Range rows = bin_of(p.row, H, OH), columns = bin_of(p.column, W, OW);
+    Best best = {-INFINITY, -1};
+    for (Walk at = walk_from(rows, columns, lane); at.row < rows.stop; walk_on(at, columns)) {
+      index where = (index)at.row * W + at.column;
+      meet(best, map[where], where);
+    }
+    for (int apart = 16; apart > 0; apart /= 2) {
+      Best other = {__shfl_xor_sync(0xffffffffu, best.value, apart), __shfl_xor_sync(0xffffffffu, best.where, apart)};
+      best = better(best, other);
+    }
+    if (lane == 0) y[i] = best.value, indices[i] = best.where;
+  }
+}
+
 // ---------------------------------------------------------------------------------------------------------
 // The way back from a maximum, and unpooling: element m of a small map (a window) belongs to pixel indices[m] of a
 // large one. The indices alone say so; how large windows were, and how far apart, nobody tells. A gather must know
@@ -348,6 +402,23 @@ extern "C" __global__ void adaptive_avg_pool2d(const real* __restrict__ x, real*
     for (int row = rows.first; row < rows.stop; ++row)
       for (int column = columns.first; column < columns.stop; ++column) sum += map[(index)row * W + column];
     y[i] = sum / ((double)(rows.stop - rows.first) * (columns.stop - columns.first));
+  }
+}
+
+// A warp takes output pixel i, as in adaptive_max_pool2d_large.
+extern "C" __global__ void adaptive_avg_pool2d_large(const real* __restrict__ x, real* __restrict__ y, index total,
+                                                     int H, int W, int OH, int OW) {
+  FOR_EACH(thread, 32 * total) {
+    index i = thread / 32;
+    int lane = thread % 32;
+    Pixel p = pixel_of(i, OH, OW);
+    const real* map = x + p.plane * H * W;
+    Range rows = bin_of(p.row, H, OH), columns = bin_of(p.column, W, OW);
+    double sum = 0;
+    for (Walk at = walk_from(rows, columns, lane); at.row < rows.stop; walk_on(at, columns))
+      sum += map[(index)at.row * W + at.column];
+    sum = warp_sum(sum);
+    if (lane == 0) y[i] = sum / ((double)(rows.stop - rows.first) * (columns.stop - columns.first));
   }
 }
 

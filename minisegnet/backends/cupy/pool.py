@@ -10,6 +10,9 @@ from . import launch
 REACH_BLOCK = (32, 8)  # threads; the kernels that find out which windows point where are written for it
 PLANES_A_BLOCK = 64  # planes that one of their blocks goes through
 
+WARP = 32  # threads
+LARGE_BIN = 64  # pixels of an adaptive pooling's bins, from which on a warp takes a bin, not a thread
+
 
 # ---------------------------------------------------------------------------------------------------------
 # Maximum, and the way back
@@ -87,8 +90,16 @@ def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:
     N, C, H, W = x.shape
     y = launch.empty((N, C, *output_size), x)  # (N, C, OH, OW)
     indices = launch.empty(y.shape, x, np.int64)  # (N, C, OH, OW)
-    launch.each("pool", "adaptive_max_pool2d", y.size, x, y, indices, y.size, H, W, *output_size, like=x)
+    arguments = (x, y, indices, y.size, H, W, *output_size)
+    if _bins_are_large((H, W), output_size):
+        launch.each("pool", "adaptive_max_pool2d_large", WARP * y.size, *arguments, like=x)
+    else:
+        launch.each("pool", "adaptive_max_pool2d", y.size, *arguments, like=x)
     return y, indices
+
+
+def _bins_are_large(size: Pair, output_size: Pair) -> bool:
+    return size[0] * size[1] >= LARGE_BIN * output_size[0] * output_size[1]
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -121,7 +132,9 @@ def avg_pool2d_backward(
     N, C, OH, OW = dy.shape
     dx = launch.empty((N, C, *input_size), dy)  # (N, C, H, W)
     window = (*kernel_size, *stride, *padding, count_include_pad)
-    launch.each("pool", "avg_pool2d_backward", dx.size, dy, dx, dx.size, *input_size, OH, OW, *window, like=dy)
+    launch.each(
+        "pool", "avg_pool2d_backward", dx.size, dy, dx, dx.size, *input_size, OH, OW, *window, like=dy
+    )
     return dx
 
 
@@ -146,7 +159,11 @@ def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
     """The mean of each bin; bins cover the map and may share a row or a column."""
     N, C, H, W = x.shape
     y = launch.empty((N, C, *output_size), x)  # (N, C, OH, OW)
-    launch.each("pool", "adaptive_avg_pool2d", y.size, x, y, y.size, H, W, *output_size, like=x)
+    arguments = (x, y, y.size, H, W, *output_size)
+    if _bins_are_large((H, W), output_size):
+        launch.each("pool", "adaptive_avg_pool2d_large", WARP * y.size, *arguments, like=x)
+    else:
+        launch.each("pool", "adaptive_avg_pool2d", y.size, *arguments, like=x)
     return y
 
 
@@ -154,5 +171,7 @@ def adaptive_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
     """Each pixel sums up its shares of the gradients of the bins that hold it."""
     N, C, OH, OW = dy.shape
     dx = launch.empty((N, C, *input_size), dy)  # (N, C, H, W)
-    launch.each("pool", "adaptive_avg_pool2d_backward", dx.size, dy, dx, dx.size, *input_size, OH, OW, like=dy)
+    launch.each(
+        "pool", "adaptive_avg_pool2d_backward", dx.size, dy, dx, dx.size, *input_size, OH, OW, like=dy
+    )
     return dx

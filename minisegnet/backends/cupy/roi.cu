@@ -161,18 +161,17 @@ __device__ inline Axis axis_of(real begin, real end, int bins, int sampling_rati
 
 // The axes of a region, rows and columns.
 struct Region {
-  int picture;
   Axis rows, columns;
   double share;  // 1 / samples in a bin, those outside of the map included
 };
-__device__ inline Region region_of(const real* region, int N, int OH, int OW, real scale, int sampling_ratio,
-                                   int aligned, int* problem) {
+__device__ inline Region region_of(const real* region, int OH, int OW, real scale, int sampling_ratio, int aligned,
+                                   int* problem) {
   real x1 = corner_of(region[1], scale, problem), y1 = corner_of(region[2], scale, problem);
   real x2 = corner_of(region[3], scale, problem), y2 = corner_of(region[4], scale, problem);
   if (aligned && (x2 < x1 || y2 < y1) && problem) *problem = BAD_ORDER;
   Axis rows = axis_of(y1, y2, OH, sampling_ratio, aligned), columns = axis_of(x1, x2, OW, sampling_ratio, aligned);
   double samples = (double)max(rows.count, 0LL) * max(columns.count, 0LL);  // may not fit into 64 bits
-  return {picture_of(region, N, problem), rows, columns, 1 / max(samples, 1.0)};
+  return {rows, columns, 1 / max(samples, 1.0)};
 }
 
 // The coordinate of sample t in bin i.
@@ -217,9 +216,10 @@ extern "C" __global__ void roi_align(const real* __restrict__ x, const real* __r
   FOR_EACH(e, total) {
     Pixel p = pixel_of(e, OH, OW);
     index r = p.plane / C;
-    Region region = region_of(rois + 5 * r, N, OH, OW, scale, sampling_ratio, aligned, problem);
-    const real* map = x + ((index)max(region.picture, 0) * C + p.plane - r * C) * H * W;
-    index stop_row = region.picture < 0 ? 0 : first_sample(region.rows, p.row, H, true);
+    int n = picture_of(rois + 5 * r, N, problem);
+    Region region = region_of(rois + 5 * r, OH, OW, scale, sampling_ratio, aligned, problem);
+    const real* map = x + ((index)max(n, 0) * C + p.plane - r * C) * H * W;
+    index stop_row = n < 0 ? 0 : first_sample(region.rows, p.row, H, true);
     index first_column = first_sample(region.columns, p.column, -1, false);
     index stop_column = first_sample(region.columns, p.column, W, true);
     double sum = 0;
@@ -274,8 +274,9 @@ extern "C" __global__ void roi_align_backward(const real* __restrict__ dy, const
     int n = p.plane / C, c = p.plane - (index)n * C;
     double sum = 0;
     for (int r = 0; r < R; ++r) {
-      Region region = region_of(rois + 5 * (index)r, N, OH, OW, scale, sampling_ratio, aligned, problem);
-      if (region.picture != n || !is_near(region.rows, OH, p.row) || !is_near(region.columns, OW, p.column)) continue;
+      if (picture_of(rois + 5 * (index)r, N, problem) != n) continue;
+      Region region = region_of(rois + 5 * (index)r, OH, OW, scale, sampling_ratio, aligned, problem);
+      if (!is_near(region.rows, OH, p.row) || !is_near(region.columns, OW, p.column)) continue;
       const real* gradients = dy + ((index)r * C + c) * OH * OW;
       for (int oh = 0; oh < OH; ++oh) {
         bool touched;

@@ -1,6 +1,7 @@
 """The CPU's run of CUDA sources, itself: barriers, warps, shared memory, the three orders, building, and what it notices."""
 
 import ctypes
+import doctest
 import os
 import subprocess
 import sys
@@ -270,6 +271,14 @@ def test_new_arrays_are_poisoned() -> None:
     assert launch.empty((), like).shape == () and launch.empty((0, 3), like).size == 0
     assert (launch.zeros((2, 3), like, np.int32) == 0).all()
     assert launch.problem(like) is None
+
+
+def test_the_examples_in_the_docstrings() -> None:
+    from minisegnet.backends.cuda_on_cpu import module
+
+    for described in (module, manifest):
+        tried = doctest.testmod(described)
+        assert tried.attempted > 0 and tried.failed == 0
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -23,7 +23,12 @@ def test_numpy_does_not_get_at_the_numbers():
 @pytest.mark.parametrize("numbers", [np.ones(2), np.ones(())])
 def test_numpys_arrays_do_not_mix(numbers):
     x = there([1, 2])
-    for mix in (lambda: x + numbers, lambda: numbers * x, lambda: cupy.where(x > 0, x, numbers), lambda: x @ numbers):
+    for mix in (
+        lambda: x + numbers,
+        lambda: numbers * x,
+        lambda: cupy.where(x > 0, x, numbers),
+        lambda: x @ numbers,
+    ):
         with pytest.raises(TypeError):
             mix()
     with pytest.raises((TypeError, ValueError)):
@@ -99,7 +104,12 @@ def test_a_graph_computes_nothing_until_it_is_launched_and_then_the_same_again()
 
 @pytest.mark.parametrize(
     "forbidden",
-    [lambda x: x.get(), lambda x: float(x[0]), lambda x: cupy.asarray(np.ones(3)), lambda x: x.set(np.ones(2))],
+    [
+        lambda x: x.get(),
+        lambda x: float(x[0]),
+        lambda x: cupy.asarray(np.ones(3)),
+        lambda x: x.set(np.ones(2)),
+    ],
 )
 def test_what_a_graph_cannot_hold_raises(forbidden):
     x = there([1, 2])

@@ -14,7 +14,7 @@ from minisegnet.training.loop import steps_for, train, train_step
 
 SMALL = Settings(
     data="shapes",
-    size=(32, 32),
+    size=(16, 16),
     count=5,  # not a multiple of the batch: batches straddle epochs
     model="unet",
     width=2,
@@ -30,11 +30,25 @@ SMALL = Settings(
 )
 
 
+class Few:
+    """The first pictures of a dataset."""
+
+    def __init__(self, dataset):
+        self.samples, self.ignore_index = [dataset[i] for i in range(3)], dataset.ignore_index
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, number):
+        return self.samples[number]
+
+
 def trained(settings, run, backend):
     """Train from beginning to end; return the tables of steps and of evaluations, and the session."""
     run.mkdir(parents=True)
     with ops.use_backend(backend):
         session, stop = Session(settings), StopRequest()
+        session.validation_set = Few(session.validation_set)
         assert train(session, run, StopAfter(10**9, stop), stop) == "finished"
     return History(run).read_steps(), History(run).read_evaluations(), session
 
@@ -67,9 +81,9 @@ def assert_same_state(a, b):
         ("ce + dice", "adam", {"options": {"dropout": 0.3}}),
         ("lovasz + 0.5*focal", "adamw", {}),
         ("tversky + bce", "sgd", {"clip": 0.1}),
-        ("ce", "sgd", {"model": "segnet", "depth": None, "clip": 0.0}),
-        ("ce", "adam", {"model": "fcn8s", "depth": None}),
-        ("dice", "adam", {"options": {"padding": "valid"}, "size": (40, 40)}),
+        pytest.param("ce", "sgd", {"model": "segnet", "depth": None, "clip": 0.0}, marks=pytest.mark.slow),
+        pytest.param("ce", "adam", {"model": "fcn8s", "depth": None}, marks=pytest.mark.slow),
+        ("dice", "adam", {"options": {"padding": "valid"}, "size": (24, 24)}),
     ],
 )
 def test_losses_and_metrics_are_those_of_numpy(loss, optimizer, options, tmp_path):
@@ -115,11 +129,19 @@ def test_a_run_goes_on_with_the_other_backend(tmp_path):
 # No waiting
 
 
-@pytest.mark.parametrize("loss", ["ce", "bce", "dice", "focal", "tversky", "lovasz"])
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize(
+    ("loss", "optimizer"),
+    [
+        ("ce", "adam"),
+        ("bce", "sgd"),
+        ("dice", "adamw"),
+        ("focal", "sgd"),
+        ("tversky", "adam"),
+        ("lovasz", "adam"),
+    ],
+)
 def test_a_step_waits_for_nothing(loss, optimizer, on_device, waits):
-    options = {"dropout": 0.3} if optimizer == "adam" else {"padding": "valid"}
-    session = Session(SMALL.with_changes(loss=loss, optimizer=optimizer, options=options))
+    session = Session(SMALL.with_changes(loss=loss, optimizer=optimizer, options={"dropout": 0.3}))
     steps, given = steps_for(session), batches(session, 3)
     for batch in given:
         waits.clear()
@@ -132,22 +154,24 @@ def test_a_step_waits_for_nothing(loss, optimizer, on_device, waits):
     assert waits, "this one looks at the loss: the counter would notice"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in models.names() if name != "patch"])
 def test_no_model_waits(name, on_device, waits):
     changes = {"depth": None} if name != "unet" else {}
-    session = Session(SMALL.with_changes(model=name, batch=1, size=(64, 64), count=2, **changes))
+    session = Session(SMALL.with_changes(model=name, batch=2, size=(32, 32), **changes))
     steps, (batch,) = steps_for(session), batches(session, 1)
     waits.clear()
     steps.make(batch)
     assert waits == []
 
 
-def test_losses_are_told_at_intervals(on_device, waits):
-    session = Session(SMALL.with_changes(model="fcn32s", depth=None, steps=2 * TOLD_EVERY))
-    steps, (batch,) = steps_for(session), batches(session, 1)
+def test_losses_are_told_at_intervals(on_device, monkeypatch):
+    session = Session(SMALL)
+    steps = steps_for(session)
+    monkeypatch.setattr(steps, "_step", lambda images, labels: None)  # a step that takes no time
     told = []
     for _ in range(TOLD_EVERY + 2):
-        steps.make(batch)
+        steps.make(session.loader.batch(0))
         told.append([step for step, _ in steps.told(everything=False)])
     assert told == [*([[]] * (TOLD_EVERY - 1)), list(range(1, TOLD_EVERY + 1)), [], []]
     assert [step for step, _ in steps.told(everything=True)] == [TOLD_EVERY + 1, TOLD_EVERY + 2]
@@ -199,7 +223,9 @@ def test_a_bad_label_is_told_with_its_step_and_changes_nothing(on_device):
     before = state(session)
     steps.make(bad)
     steps.make(good[2])
-    with pytest.raises(ValueError, match=r"step 2: softmax_cross_entropy.*a label outside the classes.*ignore_index"):
+    with pytest.raises(
+        ValueError, match=r"step 2: softmax_cross_entropy.*a label outside the classes.*ignore_index"
+    ):
         list(steps.told(everything=True))
     assert session.progress.step == 1
     assert_same_state(state(session), before)  # and the flag is down again: to_numpy doesn't raise
@@ -213,7 +239,12 @@ def test_a_bad_label_is_told_with_its_step_and_changes_nothing(on_device):
 
 @pytest.mark.parametrize(
     ("optimizer", "loss", "model"),
-    [("adam", "ce + dice", "unet"), ("sgd", "lovasz", "segnet"), ("adamw", "focal + bce", "fcn8s")],
+    [
+        ("adam", "ce + dice", "unet"),
+        ("sgd", "lovasz", "unet"),
+        pytest.param("sgd", "lovasz", "segnet", marks=pytest.mark.slow),
+        pytest.param("adamw", "focal + bce", "fcn8s", marks=pytest.mark.slow),
+    ],
 )
 def test_a_recorded_step_gives_the_plain_ones_losses(optimizer, loss, model, on_device, tmp_path):
     settings = SMALL.with_changes(
@@ -263,20 +294,24 @@ class RateOfTheHost(GraphSteps):
         )
 
 
-@pytest.mark.parametrize("wrong", [ReadsTheBatchItself, ForgetsItsPool, RateOfTheHost])
-def test_a_graph_made_wrongly_would_be_noticed(wrong, on_device):
-    settings = SMALL.with_changes(steps=9)
+@pytest.mark.parametrize(
+    ("wrong", "because"),
+    [(ReadsTheBatchItself, "losses"), (RateOfTheHost, "losses"), (ForgetsItsPool, "went back to a pool")],
+)
+def test_a_graph_made_wrongly_would_be_noticed(wrong, because, on_device):
     losses = []
     for steps_class in (DeviceSteps, wrong):
-        session = Session(settings)
+        session = Session(SMALL.with_changes(steps=9))
         steps = steps_class(session)
         try:
             for batch in batches(session, 7):
                 steps.make(batch)
-            losses.append([measured.loss for _, measured in steps.told(everything=True)])
-        except (NotFinite, RuntimeError) as error:
-            losses.append(str(error))
-    assert losses[0] != losses[1]
+        except RuntimeError as error:
+            assert steps_class is wrong and because in str(error)
+            return
+        losses.append([measured.loss for _, measured in steps.told(everything=True)])
+    assert because == "losses" and np.isfinite(losses).all()
+    assert losses[0][:4] == losses[1][:4] and losses[0][4:] != losses[1][4:]
 
 
 def test_batches_of_another_size_are_refused(on_device):
@@ -296,7 +331,9 @@ def test_dropout_is_refused(on_device):
 # Optimisers by hand
 
 
-@pytest.mark.parametrize("make", [lambda p: Adam(p, lr=0.1, weight_decay=0.1), lambda p: SGD(p, lr=0.1, momentum=0.9)])
+@pytest.mark.parametrize(
+    "make", [lambda p: Adam(p, lr=0.1, weight_decay=0.1), lambda p: SGD(p, lr=0.1, momentum=0.9)]
+)
 def test_a_loop_of_ones_own_works_on_the_device_too(make, on_device):
     """``step()`` and ``clip_gradients`` without the machinery of the training loop."""
     from minisegnet.optim import clip_gradients

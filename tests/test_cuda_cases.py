@@ -21,11 +21,7 @@ pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
 
 NOT_OPS = {"update"}  # sources whose kernels belong to no op, but to the training step
 CASES = {dtype: all_cases(dtype) for dtype in ("float32", "float64")}
-ORDERS: list[dict[str, Any]] = [
-    {"order": "round robin"},
-    {"order": "last first"},
-    {"order": "random", "seed": 1},
-]
+ORDERS: list[dict[str, Any]] = [{"order": "round robin"}, {"order": "last first"}, {"order": "random", "seed": 1}]
 
 
 def results(call: Call) -> list[Any]:

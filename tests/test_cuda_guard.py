@@ -38,9 +38,7 @@ def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_kernels_stay_inside_their_arrays(side: str) -> None:
     done = in_a_process("cuda_guard.py", side, "all")
     last = "\n".join(done.stdout.splitlines()[-2:])
-    assert done.returncode == 0, (
-        f"memory {side} an array was touched, by the last of these:\n{last}\n{done.stderr}"
-    )
+    assert done.returncode == 0, f"memory {side} an array was touched, by the last of these:\n{last}\n{done.stderr}"
     assert done.stdout.endswith("done\n")
 
 

@@ -33,10 +33,11 @@ class Sizes(NamedTuple):
     picture: int
     batch: int
     steps: int
+    width: int | None  # of the models; None: their own
 
 
-FULL = Sizes("full", 2**28, 8192, 128, 16, 40)
-TOY = Sizes("toy", 2**10, 16, 32, 2, 5)
+FULL = Sizes("full", 2**28, 8192, 128, 16, 40, None)
+TOY = Sizes("toy", 2**10, 16, 32, 2, 5, 2)
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
@@ -74,7 +75,7 @@ def measure(record: dict[str, Any], options: argparse.Namespace, sizes: Sizes) -
     record["suites"] = [] if options.no_suite else [suite(arguments) for arguments in SUITES]
     record["limits"] = limits.measure(sizes.copied, sizes.side)
     print(limits_line(record["limits"]))
-    record["agreement"] = training.agreement(sizes.picture, sizes.batch, sizes.steps)
+    record["agreement"] = training.agreement(sizes.picture, sizes.batch, sizes.steps, sizes.width)
     print(f"losses against NumPy's, largest difference: {record['agreement']['largest_relative_difference']}")
     torch = torch_on_gpu()
     record["torch"] = torch.__version__ if torch else None
@@ -91,7 +92,7 @@ def measure(record: dict[str, Any], options: argparse.Namespace, sizes: Sizes) -
             print(op_line(row), flush=True)
     record["training"] = []
     for model in training.MODELS:
-        record["training"].append(training.step_times(model, sizes.picture, sizes.batch, torch))
+        record["training"].append(training.step_times(model, sizes.picture, sizes.batch, sizes.width, torch))
         print(step_line(record["training"][-1]), flush=True)
     passed = all(found["passed"] for found in record["suites"])
     agrees: bool = record["agreement"]["agrees"]

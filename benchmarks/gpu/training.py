@@ -16,7 +16,7 @@ LARGEST_DIFFERENCE = 1e-2  # of a loss, after some tens of steps: rounding grows
 
 
 def settings_of(model: str, size: int, batch: int, steps: int, **changes: Any) -> Settings:
-    """Return the settings of a training on shapes, with the model's own width."""
+    """Return the settings of a training on shapes."""
     return Settings(
         data="shapes",
         count=2 * batch,
@@ -29,12 +29,14 @@ def settings_of(model: str, size: int, batch: int, steps: int, **changes: Any) -
     )
 
 
-def agreement(size: int, batch: int, steps: int) -> dict[str, Any]:
+def agreement(size: int, batch: int, steps: int, width: int | None) -> dict[str, Any]:
     """Train a U-Net on NumPy and on the device, plainly and as a CUDA graph; compare the losses."""
     losses = {
-        "numpy": _losses("numpy", settings_of("unet", size, batch, steps)),
-        "cupy": _losses("cupy", settings_of("unet", size, batch, steps)),
-        "cupy, CUDA graph": _losses("cupy", settings_of("unet", size, batch, steps, cuda_graph=True)),
+        "numpy": _losses("numpy", settings_of("unet", size, batch, steps, width=width)),
+        "cupy": _losses("cupy", settings_of("unet", size, batch, steps, width=width)),
+        "cupy, CUDA graph": _losses(
+            "cupy", settings_of("unet", size, batch, steps, width=width, cuda_graph=True)
+        ),
     }
     expected = np.array(losses["numpy"])
     largest = {
@@ -60,13 +62,15 @@ def _losses(backend: str, settings: Settings) -> list[float]:
         return told + [measured.loss for _, measured in steps.told(everything=True)]
 
 
-def step_times(model: str, size: int, batch: int, torch: Any) -> dict[str, Any]:
+def step_times(model: str, size: int, batch: int, width: int | None, torch: Any) -> dict[str, Any]:
     """Time a training step of a model: plainly, as a CUDA graph, and by PyTorch in three ways."""
     seconds: dict[str, float | str] = {}
     with ops.use_backend("cupy"):
         for name, changes in {"cupy": {}, "cupy, CUDA graph": {"cuda_graph": True}}.items():
-            seconds[name] = _seconds_of_step(Session(settings_of(model, size, batch, 10**6, **changes)))
-        session = Session(settings_of(model, size, batch, 1))
+            seconds[name] = _seconds_of_step(
+                Session(settings_of(model, size, batch, 10**6, width=width, **changes))
+            )
+        session = Session(settings_of(model, size, batch, 1, width=width))
         given = session.loader.batch(0)
     if torch is not None:
         seconds |= _torch_times(torch, session.model, given)

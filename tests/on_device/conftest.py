@@ -1,4 +1,4 @@
-"""Tests that need CuPy: the real one on a GPU, or the stand-in (tests/stand_in_cupy), which test_on_device.py puts first.
+"""Tests that need CuPy: the real one on a GPU, or the stand-in, which test_on_device.py puts first on the path.
 
 Without either of them nothing here is collected.
 """

@@ -1,9 +1,9 @@
 """The stand-in is as strict as CuPy: what it refuses, what it counts, what a graph of it repeats."""
 
+import cupy
 import numpy as np
 import pytest
 
-import cupy
 from minisegnet import ops
 
 pytestmark = pytest.mark.skipif(not hasattr(cupy, "device"), reason="this is the real CuPy")

@@ -301,7 +301,7 @@ class RateOfTheHost(GraphSteps):
 
 @pytest.mark.parametrize(
     ("wrong", "because"),
-    [(ReadsTheBatchItself, "losses"), (RateOfTheHost, "losses"), (ForgetsItsPool, "went back to a pool")],
+    [(ReadsTheBatchItself, "went back to a pool"), (RateOfTheHost, "losses"), (ForgetsItsPool, "went back to a pool")],
 )
 def test_a_graph_made_wrongly_would_be_noticed(wrong, because, on_device):
     losses = []

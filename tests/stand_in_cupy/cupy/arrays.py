@@ -108,7 +108,7 @@ class ndarray:
         return (2, 0)  # DLPack's number for CUDA, and the first device
 
     def __dlpack__(self, **request):
-        return self._a.__dlpack__()  # only from_dlpack of this module takes it
+        return self._a.__dlpack__(max_version=(1, 0))  # only from_dlpack of this module takes it
 
     # NumPy's functions, given arrays of this module
 

@@ -64,11 +64,44 @@ MUTANTS = [
     # pool
     Mutant("the later of two equal maxima", "pool", "value > best.value", "value >= best.value", "max_pool2d", "values"),
     Mutant("NaN is passed over", "pool", " || is_nan(value)", "", "max_pool2d", "values"),
-    Mutant("height for width", "pool", "Range rows = bin_of(p.row, H, OH), columns = bin_of(p.column, W, OW);\n    Best", "Range rows = bin_of(p.row, W, OH), columns = bin_of(p.column, H, OW);\n    Best", "adaptive_max_pool2d", "behind"),
+    Mutant("bins end too early", "pool", "int((((index)o + 1) * size + bins - 1) / bins)", "int(((index)o + 1) * size / bins)", "adaptive_max_pool2d adaptive_avg_pool2d", "values"),
     Mutant("the last window is asked no more", "pool", "stop = padded / s + 1;", "stop = padded / s;", "avg_pool2d", "values"),
     Mutant("a plane's place in 32 bits", "pool", "const real* map = x + blockIdx.x * pixels;", "const real* map = x + int(blockIdx.x * pixels);", "global_avg_pool2d", "wide"),
     Mutant("the first of repeated places stays", "pool", "for (int h = rows.stop - 1; h >= rows.first && found < 0; --h)", "for (int h = rows.first; h < rows.stop && found < 0; ++h)", "max_unpool2d", "values"),
     Mutant("planes overlap", "pool", "index window = (p.plane * OH + oh) * OW + ow;", "index window = (p.plane * OW + oh) * OW + ow;", "max_pool2d", "values"),
+    # resize
+    Mutant("bottom row beyond the map", "resize", "int bottom = min(top + 1, H - 1), right", "int bottom = top + 1, right", "resize_bilinear", "behind"),
+    Mutant("corners for edges", "resize", "if (align_corners)  //", "if (!align_corners)  //", "resize_bilinear", "values"),
+    Mutant("a copy too many", "resize", "return ((index)r * output_size + size - 1) / size;", "return ((index)r * output_size + size) / size;", "resize_nearest", "values"),
+    # roi
+    Mutant("NaN hidden in a bin", "roi", "if (value > best || is_nan(value)) best", "if (value > best) best", "roi_pool", "values"),
+    Mutant("channels of another region", "roi", "const real* map = x + ((index)max(n, 0) * C + p.plane - r * C) * H * W;\n    index stop_row", "const real* map = x + ((index)max(n, 0) * C + p.plane) * H * W;\n    index stop_row", "roi_align", "behind"),
+    Mutant("bins count their samples only inside", "roi", "sum * region.share", "sum / max(1.0, double(region.rows.count * region.columns.count - 1))", "roi_align", "values"),
+    # boxes
+    Mutant("the later of two equal scores first", "boxes", "other == mine && j < i", "other == mine && j > i", "nms", "values"),
+    Mutant("boxes read before they are loaded", "boxes", "  if (t < count) others[t] = box[first + t];\n  __syncthreads();", "  if (t < count) others[t] = box[first + t];", "nms", "values"),
+    Mutant("a row not waited for", "boxes", "    __syncthreads();  // the row of the box before has been added\n", "", "nms", "order"),
+    # linear and convolutions
+    Mutant("slices read before they are complete", "linear", "    __syncthreads();  // the slices are complete\n", "", "linear", "values"),
+    Mutant("slices overwritten while others read", "linear", "    __syncthreads();  // nobody still reads what the next round overwrites\n", "", "linear", "order"),
+    Mutant("columns beyond the edge are written", "linear", "if (m < M && n < N) c[m * N + n]", "if (m < M) c[m * N + n]", "linear", "behind"),
+    Mutant("taps beyond the last are read", "conv", "own[j] = j * APART < left && tap.c < v.channels ? *place : real(0);", "own[j] = j * APART < left ? *place : real(0);", "conv2d", "behind"),
+    Mutant("the row below the map is read", "conv", "bool met = inside && tap.c < v.channels && r < (unsigned)v.IH && c < (unsigned)v.IW;", "bool met = inside && tap.c < v.channels && r <= (unsigned)v.IH && c < (unsigned)v.IW;", "conv2d", "values"),
+    Mutant("strides swapped", "conv", "v.down = s.sh, v.tap_down", "v.down = s.sw, v.tap_down", "conv2d", "values"),
+    Mutant("taps not turned round", "conv", "v.row = rows.start, v.down = 1, v.tap_down = -rows.jump", "v.row = rows.start, v.down = 1, v.tap_down = rows.jump", "conv_transpose2d", "values"),
+    Mutant("the last barrier of a slice is missing", "conv", "multiply<ROWS, COLUMNS, COLUMNS>(a_slice, b_slice, sums);\n    __syncthreads();  // nobody still reads what the next round overwrites", "multiply<ROWS, COLUMNS, COLUMNS>(a_slice, b_slice, sums);", "conv2d", "order"),
+    Mutant("one filter too many in a tile", "conv", "if (m + i < v.rows) place", "if (m + i <= v.rows) place", "conv2d", "behind"),
+    Mutant("an image's place in 32 bits", "conv", "image = v.in + p / plane * v.in_image;", "image = v.in + int(p / plane * v.in_image);", "conv2d_by_tiles", "wide"),
+    Mutant("the group's channels forgotten", "conv_direct", "((index)n * C + k / KG * CG) * H * W;  // the first", "((index)n * C) * H * W;  // the first", "conv2d", "values"),
+    Mutant("rows count from the padding", "conv_direct", "unsigned row = p.row * sh - ph + (unsigned)i * dh;", "unsigned row = p.row * sh + (unsigned)i * dh;", "conv2d", "values"),
+    # norm
+    Mutant("the unbiased variance forgotten", "norm", "momentum * (squares / (double)(M - 1))", "momentum * (squares / (double)M)", "batch_norm", "values"),
+    Mutant("parts' means not put together", "norm", "squares += part_squares[(index)c * parts + part] + length * distance * distance;", "squares += part_squares[(index)c * parts + part];", "batch_norm", "values"),
+    Mutant("a channel's place in 32 bits", "norm", "return (value.n * C + c) * L + value.i;", "return int((value.n * C + c) * L + value.i);", "batch_norm_training", "wide"),
+    # loss
+    Mutant("ignored pixels count", "loss", "if (has_ignored && label == ignored) return {false, 0, 0};", "if (has_ignored && label == ignored) return {false, 0, 1};", "softmax_cross_entropy", "values"),
+    Mutant("logarithm of a rounded probability", "loss", "(double)(log(total) - (logits[first + label.label * P] - peak))", "(double)(-log(probs[first + label.label * P]))", "softmax_cross_entropy", "values"),
+    Mutant("exp of positive numbers", "loss", "log1p(exp(-fabs(z)))", "log1p(exp(fabs(z))) - fabs(z)", "bce_with_logits", "values"),
 ]  # fmt: skip
 
 

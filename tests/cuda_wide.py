@@ -250,6 +250,24 @@ def conv2d_of_many_maps() -> None:
 
 
 @case
+def conv2d_by_tiles() -> None:
+    w = np.full((4, 1, 1, 1), 3, np.float32)  # few filters: a flat tile
+    ends_with(cuda.conv2d(marked(MANY), w, np.ones(4, np.float32), **ONE), 16)
+    w = np.full((33, MAPS[1], 1, 1), 3, np.float32)  # many: a square one
+    ends_with(cuda.conv2d(marked(MAPS), w, None, **ONE), 15)
+    w = np.full((64, 1, 1, 1), 3, np.float32)
+    ends_with(cuda.conv2d(marked((33, 1, 1024, 1024)), w, None, **ONE), 15)
+
+
+@case
+def conv2d_by_tiles_backward() -> None:
+    dy, w = marked((1, 33, 32, 32), 2), marked((33, THIN[1], 1, 1), 3)
+    dx, dw, _ = cuda.conv2d_backward(dy, marked(THIN), w, need_dx=True, **ONE)
+    ends_with(dx, 6)
+    ends_with(dw, 10)
+
+
+@case
 def conv2d_depthwise() -> None:
     w, grouped = marked((THIN[1], 1, 1, 1), 3), {**ONE, "groups": THIN[1]}
     ends_with(cuda.conv2d(marked(THIN), w, None, **grouped), 15)
@@ -263,8 +281,16 @@ def conv2d_depthwise() -> None:
 def conv_transpose2d_of_many_maps() -> None:
     w = np.full((1, 1, 2, 2), 3, np.float32)
     kwargs = {**ONE, "stride": (2, 2), "output_padding": (0, 0)}
-    y = cuda.conv_transpose2d(marked((2100, 1, 512, 512)), w, np.ones(1, np.float32), **kwargs)
-    ends_with(y, 16)
+    x = marked((2100, 1, 512, 512))
+    ends_with(cuda.conv_transpose2d(x, w, np.ones(1, np.float32), **kwargs), 16)
+    ends_with(cuda.conv_transpose2d(x, np.repeat(w, 4, axis=1), np.ones(4, np.float32), **kwargs), 16)
+
+
+@case
+def linear() -> None:
+    rows = (2**31 + 4096) // 512
+    w, b = np.full((3, 512), 2, np.float32), np.ones(3, np.float32)
+    ends_with(cuda.linear(marked((rows, 512)), w, b), 11)  # its backward is the same kernel
 
 
 @case

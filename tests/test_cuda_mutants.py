@@ -24,7 +24,7 @@ SIGNS = {  # how each check says that something is wrong
     "wide": ("AssertionError", "ended by"),
 }
 NUMBERED = list(enumerate(MUTANTS))
-SAMPLE = [next(pair for pair in NUMBERED if pair[1].noticed == check) for check in SIGNS]
+SAMPLE = [next(pair for pair in reversed(NUMBERED) if pair[1].noticed == check) for check in SIGNS]
 
 
 def name(pair: tuple[int, Mutant]) -> str:

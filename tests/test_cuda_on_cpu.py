@@ -322,9 +322,9 @@ def test_processes_that_build_at_the_same_time_do_not_meet(tmp_path: Path) -> No
     env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path)}
     start = [
         subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
+        for _ in range(2)
     ]
-    assert [process.communicate(timeout=300)[0].strip() for process in start] == ["[0. 2.]"] * 3
+    assert [process.communicate(timeout=300)[0].strip() for process in start] == ["[0. 2.]"] * 2
     left = list((tmp_path / "minisegnet" / "cuda-on-cpu").iterdir())
     assert len(left) == 1 and left[0].suffix == ".so"
 

@@ -43,26 +43,26 @@ extern "C" __global__ void add_backward(const real* __restrict__ dy, real* __res
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// Crop: thread i takes pixel i of the result.
+// Crop: a thread takes one pixel of the result.
 //
 //     x  . . . . .      y  a b c        y's pixel (row, column) is x's (row + top, column + left)
 //        . a b c .         d e f
 //        . d e f .
 //        . . . . .
 
-extern "C" __global__ void crop2d(const real* __restrict__ x, real* __restrict__ y, index total, int H, int W,
+extern "C" __global__ void crop2d(const real* __restrict__ x, real* __restrict__ y, index lines, int H, int W,
                                   int h, int w, int top, int left) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, h, w);
+  FOR_EACH_PIXEL(p, lines, h, w) {
+    index i = p.line * w + p.column;
     y[i] = x[(p.plane * H + p.row + top) * W + p.column + left];
   }
 }
 
-// Thread i takes pixel i of the whole map: from dy where it was kept, 0 where it was cut away.
-extern "C" __global__ void crop2d_backward(const real* __restrict__ dy, real* __restrict__ dx, index total, int H,
+// A thread takes one pixel of the whole map: from dy where it was kept, 0 where it was cut away.
+extern "C" __global__ void crop2d_backward(const real* __restrict__ dy, real* __restrict__ dx, index lines, int H,
                                            int W, int h, int w, int top, int left) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, H, W);
+  FOR_EACH_PIXEL(p, lines, H, W) {
+    index i = p.line * W + p.column;
     int row = p.row - top, column = p.column - left;
     bool kept = 0 <= row && row < h && 0 <= column && column < w;
     dx[i] = kept ? dy[(p.plane * h + row) * w + column] : real(0);
@@ -70,7 +70,7 @@ extern "C" __global__ void crop2d_backward(const real* __restrict__ dy, real* __
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// Pad: thread i takes pixel i of the larger map. With reflection, rows -1, -2 show rows 1, 2:
+// Pad: a thread takes one pixel of the larger map. With reflection, rows -1, -2 show rows 1, 2:
 //
 //     padded row            0  1 | 2  3  4  5 | 6  7          size 4, padding 2
 //     shows the map's row   2  1 | 0  1  2  3 | 2  1
@@ -82,10 +82,10 @@ __device__ inline int source(int i, int size, int reflect) {
   return i < 0 ? -i : 2 * (size - 1) - i;
 }
 
-extern "C" __global__ void pad2d(const real* __restrict__ x, real* __restrict__ y, index total, int H, int W,
-                                 int ph, int pw, int reflect) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, H + 2 * ph, W + 2 * pw);
+extern "C" __global__ void pad2d(const real* __restrict__ x, real* __restrict__ y, index lines, int H, int W,
+                                 int PH, int PW, int ph, int pw, int reflect) {
+  FOR_EACH_PIXEL(p, lines, PH, PW) {
+    index i = p.line * PW + p.column;
     int row = source(p.row - ph, H, reflect), column = source(p.column - pw, W, reflect);
     y[i] = row >= 0 && column >= 0 ? x[(p.plane * H + row) * W + column] : real(0);
   }
@@ -106,13 +106,12 @@ __device__ inline int copies(int r, int size, int padding, int reflect, int& fir
   return 1 + above + below;
 }
 
-// Thread i takes pixel i of the smaller map and sums up the gradients of all places that showed it. The other way
+// A thread takes one pixel of the smaller map and sums up the gradients of all places that showed it. The other way
 // round, with a thread for each of those places, several would add to one pixel at once.
-extern "C" __global__ void pad2d_backward(const real* __restrict__ dy, real* __restrict__ dx, index total, int H,
-                                          int W, int ph, int pw, int reflect) {
-  int PH = H + 2 * ph, PW = W + 2 * pw;
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, H, W);
+extern "C" __global__ void pad2d_backward(const real* __restrict__ dy, real* __restrict__ dx, index lines, int H,
+                                          int W, int PH, int PW, int ph, int pw, int reflect) {
+  FOR_EACH_PIXEL(p, lines, H, W) {
+    index i = p.line * W + p.column;
     int row, row_2, row_3, left, middle, right;
     int rows = copies(p.row, H, ph, reflect, row, row_2, row_3);
     int columns = copies(p.column, W, pw, reflect, left, middle, right);

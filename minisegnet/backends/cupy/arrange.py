@@ -55,26 +55,32 @@ def add_backward(dy: Array) -> tuple[Array, Array]:
 def crop2d(x: Array, size: Pair) -> Array:
     """Copy the middle of each map."""
     N, C, H, W = x.shape
-    top, left = crop2d_start((H, W), size)
     y = launch.empty((N, C, *size), x)  # (N, C, h, w)
-    launch.each("arrange", "crop2d", y.size, x, y, y.size, H, W, *size, top, left, like=x)
+    lines = N * C * size[0]
+    arguments = (x, y, lines, H, W, *size, *crop2d_start((H, W), size))
+    launch.blocks("arrange", "crop2d", *launch.rows(lines, size[1]), *arguments, like=x)
     return y
 
 
 def crop2d_backward(dy: Array, input_size: Pair) -> Array:
     """Copy dy into the middle of zeros: what was cropped away has no gradient."""
     N, C, h, w = dy.shape
-    top, left = crop2d_start(input_size, (h, w))
-    dx = launch.empty((N, C, *input_size), dy)  # (N, C, H, W)
-    launch.each("arrange", "crop2d_backward", dx.size, dy, dx, dx.size, *input_size, h, w, top, left, like=dy)
+    H, W = input_size
+    dx = launch.empty((N, C, H, W), dy)  # (N, C, H, W)
+    lines = N * C * H
+    arguments = (dy, dx, lines, H, W, h, w, *crop2d_start(input_size, (h, w)))
+    launch.blocks("arrange", "crop2d_backward", *launch.rows(lines, W), *arguments, like=dy)
     return dx
 
 
 def pad2d(x: Array, padding: Pair, *, mode: str) -> Array:
     """Each pixel of the larger map shows one of the map's own pixels, or 0."""
     N, C, H, W = x.shape
-    y = launch.empty((N, C, *pad2d_size((H, W), padding)), x)  # (N, C, H + 2 ph, W + 2 pw)
-    launch.each("arrange", "pad2d", y.size, x, y, y.size, H, W, *padding, mode == "reflect", like=x)
+    PH, PW = pad2d_size((H, W), padding)
+    y = launch.empty((N, C, PH, PW), x)  # (N, C, PH, PW)
+    lines = N * C * PH
+    arguments = (x, y, lines, H, W, PH, PW, *padding, mode == "reflect")
+    launch.blocks("arrange", "pad2d", *launch.rows(lines, PW), *arguments, like=x)
     return y
 
 
@@ -83,7 +89,7 @@ def pad2d_backward(dy: Array, padding: Pair, *, mode: str) -> Array:
     N, C, PH, PW = dy.shape
     H, W = PH - 2 * padding[0], PW - 2 * padding[1]
     dx = launch.empty((N, C, H, W), dy)  # (N, C, H, W)
-    launch.each(
-        "arrange", "pad2d_backward", dx.size, dy, dx, dx.size, H, W, *padding, mode == "reflect", like=dy
-    )
+    lines = N * C * H
+    arguments = (dy, dx, lines, H, W, PH, PW, *padding, mode == "reflect")
+    launch.blocks("arrange", "pad2d_backward", *launch.rows(lines, W), *arguments, like=dy)
     return dx

@@ -29,7 +29,8 @@
 // (The sizes fit in 31 bits and what is computed from them in 32, so that no wrong row can wrap around into the map.)
 //
 // What bounds it: 2 ROWS COLUMNS operations a tap for ROWS + COLUMNS numbers fetched. A tile of 64 x 64 does 16 operations a byte in
-// float32, 16 x 256 does 7.5; but most fetches find their number in a cache, because neighbouring taps want the same pixels.
+// float32, 128 x 128 does 32, 16 x 256 does 7.5; but most fetches find their number in a cache, because neighbouring taps want the
+// same pixels. From shared memory a thread reads 8 numbers for 16 products (128 x 128: 16 for 64).
 
 struct Convolution {
   int N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups;
@@ -38,8 +39,7 @@ struct Convolution {
 // ---------------------------------------------------------------------------------------------------------
 // Tiles
 
-const int DEPTH = 16;  // taps (or pixels, in the weight gradient) in a slice
-const int OWN = 4;     // rows and columns of results that a thread keeps
+const int OWN = 4;  // a thread's results are blocks of 4 x 4
 
 const int BLOCKS = sizeof(real) == 4 ? 2 : 1;  // of 256 threads that must fit into a multiprocessor's 65536 registers
 
@@ -47,37 +47,49 @@ struct __align__(16) Four {
   real v[OWN];
 };
 
-// A tile of ROWS x COLUMNS results and the threads that make it, each 4 x 4 of them. Square ones fetch least; where there are
-// only a few filters a flat one wastes less.
+// A tile of ROWS x COLUMNS results and the threads that make it. Square ones fetch least; where there are only a few filters a
+// flat one wastes less; and where there are many, a large one fetches half as much for each product, with 4 blocks a thread.
 //
-//     64 x 64    thread 0   1 ... 15        16 x 256    thread 0   1   2 ... 63
-//                      16  17 ... 31                          64  65  66 ... 127
-//                      ...  (16 rows)                         ...   (4 rows)
+//     64 x 64    thread 0   1 ... 15        16 x 256    thread 0   1   2 ... 63        128 x 128   thread 0 1 ... 15 0 1 ... 15
+//                      16  17 ... 31                          64  65  66 ... 127                      16 ...       16 ...
+//                      ...  (16 rows)                         ...   (4 rows)                          ... (16 rows, twice)
 template <int ROWS, int COLUMNS>
 struct Tile {
-  static const int ACROSS = COLUMNS / OWN;
-  static const int THREADS = ROWS / OWN * ACROSS;
+  static const int SIDES = ROWS * COLUMNS >= 128 * 128 ? 2 : 1;  // blocks of a thread along each side
+  static const int DEPTH = 16 / SIDES;                           // taps (or pixels, in the weight gradient) in a slice
+  static const int ACROSS = COLUMNS / (OWN * SIDES);
+  static const int THREADS = ROWS / (OWN * SIDES) * ACROSS;
   static const int A = ROWS * DEPTH / THREADS;     // numbers that each thread fetches of a slice of the left matrix,
   static const int B = COLUMNS * DEPTH / THREADS;  // and of the right one
 };
+const int LARGE = sizeof(real) == 4 ? 128 : 64;  // in double the large one's results would not fit into the registers
 
-// A slice in shared memory is DEPTH rows; 4 numbers of padding keep the rows out of each other's banks (see linear.cu).
+// A slice in shared memory has DEPTH rows; 4 numbers of padding keep the rows out of each other's banks (see linear.cu).
 __host__ __device__ constexpr int padded(int length) { return length + 4; }
 
-// One slice is used up: in step k each thread reads 4 numbers of either matrix and makes 16 products.
-template <int ROWS, int COLUMNS, int COLUMNS_APART>
-__device__ inline void multiply(const real* a_slice, const real* b_slice, real (&sums)[OWN][OWN]) {
-  int across = Tile<ROWS, COLUMNS>::ACROSS, tx = threadIdx.x % across, ty = threadIdx.x / across;
+// One slice is used up: in step k each thread reads 4 numbers of either matrix (8 where SIDES is 2) and multiplies all of the one
+// with all of the other.
+template <int ROWS, int COLUMNS, int COLUMNS_APART, int ALL>
+__device__ inline void multiply(const real* a_slice, const real* b_slice, real (&sums)[ALL][ALL]) {
+  typedef Tile<ROWS, COLUMNS> T;
+  int tx = threadIdx.x % T::ACROSS, ty = threadIdx.x / T::ACROSS;
 #pragma unroll
-  for (int k = 0; k < DEPTH; ++k) {
-    Four rows = *(const Four*)&a_slice[k * padded(ROWS) + OWN * ty];
-    Four columns = *(const Four*)&b_slice[k * COLUMNS_APART + OWN * tx];
+  for (int k = 0; k < T::DEPTH; ++k) {
+    Four rows[T::SIDES], columns[T::SIDES];
 #pragma unroll
-    for (int i = 0; i < OWN; ++i)
+    for (int side = 0; side < T::SIDES; ++side) {
+      rows[side] = *(const Four*)&a_slice[k * padded(ROWS) + side * (ROWS / T::SIDES) + OWN * ty];
+      columns[side] = *(const Four*)&b_slice[k * COLUMNS_APART + side * (COLUMNS / T::SIDES) + OWN * tx];
+    }
 #pragma unroll
-      for (int j = 0; j < OWN; ++j) sums[i][j] += rows.v[i] * columns.v[j];
+    for (int i = 0; i < ALL; ++i)
+#pragma unroll
+      for (int j = 0; j < ALL; ++j) sums[i][j] += rows[i / OWN].v[i % OWN] * columns[j / OWN].v[j % OWN];
   }
 }
+
+// Where in the tile number `i` of a thread's results lies, on an axis on which the thread is number `t` of `threads`.
+__device__ inline int place_of_own(int i, int t, int threads) { return (i / OWN * threads + t) * OWN + i % OWN; }
 
 // ---------------------------------------------------------------------------------------------------------
 // The product of filters and columns, for both directions
@@ -117,17 +129,17 @@ __device__ inline void go_on(Tap& tap, Tap step, const Window& v) {
 template <int ROWS, int COLUMNS>
 struct Filters {
   typedef Tile<ROWS, COLUMNS> T;
-  static const int APART = T::THREADS / DEPTH;  // rows from one number of a thread to its next
+  static const int APART = T::THREADS / T::DEPTH;  // rows from one number of a thread to its next
   const real* mine;
   int left;  // rows from mine on
   Tap tap, step;
 
   __device__ Filters(const Window& v, int m0) {
-    int m = m0 + threadIdx.x / DEPTH;
+    int m = m0 + threadIdx.x / T::DEPTH;
     mine = v.filters + m * v.row_apart;
     left = v.rows - m;
-    tap = tap_of(threadIdx.x % DEPTH, v);
-    step = tap_of(DEPTH, v);
+    tap = tap_of(threadIdx.x % T::DEPTH, v);
+    step = tap_of(T::DEPTH, v);
   }
 
   __device__ void fetch(real (&own)[T::A], const Window& v) {
@@ -141,7 +153,7 @@ struct Filters {
   __device__ void put(real* slice, const real (&own)[T::A]) {
 #pragma unroll
     for (int j = 0; j < T::A; ++j)
-      slice[threadIdx.x % DEPTH * padded(ROWS) + threadIdx.x / DEPTH + j * APART] = own[j];
+      slice[threadIdx.x % T::DEPTH * padded(ROWS) + threadIdx.x / T::DEPTH + j * APART] = own[j];
   }
 };
 
@@ -189,12 +201,13 @@ __device__ inline void convolve(const Window& v, int m0, index p0, real* a_slice
   typedef Tile<ROWS, COLUMNS> T;
   Filters<ROWS, COLUMNS> filters(v, m0);
   Columns<ROWS, COLUMNS> columns(v, p0);
-  real own_a[T::A], own_b[T::B], sums[OWN][OWN] = {};
+  const int ALL = OWN * T::SIDES;
+  real own_a[T::A], own_b[T::B], sums[ALL][ALL] = {};
   index taps = (index)v.channels * v.taps_down * v.taps_across;
 
   filters.fetch(own_a, v);
   columns.fetch(own_b, v);
-  for (index k0 = 0; k0 < taps; k0 += DEPTH) {
+  for (index k0 = 0; k0 < taps; k0 += T::DEPTH) {
     filters.put(a_slice, own_a);
     columns.put(b_slice, own_b);
     __syncthreads();  // the slices are complete
@@ -204,16 +217,18 @@ __device__ inline void convolve(const Window& v, int m0, index p0, real* a_slice
     __syncthreads();  // nobody still reads what the next round overwrites
   }
 
-  int m = m0 + threadIdx.x / T::ACROSS * OWN;
+  int tx = threadIdx.x % T::ACROSS, ty = threadIdx.x / T::ACROSS;
   index plane = (index)v.AH * v.AW;
 #pragma unroll
-  for (int j = 0; j < OWN; ++j) {
-    index p = p0 + threadIdx.x % T::ACROSS * OWN + j, rest = p % plane;
+  for (int j = 0; j < ALL; ++j) {
+    index p = p0 + place_of_own(j, tx, T::ACROSS), rest = p % plane;
     if (p >= v.N * plane) break;
     real* place = v.out + p / plane * v.out_image + rest / v.AW * v.a_apart + rest % v.AW * v.b_apart;
 #pragma unroll
-    for (int i = 0; i < OWN; ++i)
-      if (m + i < v.rows) place[(m + i) * v.out_plane] = v.bias ? sums[i][j] + v.bias[m + i] : sums[i][j];
+    for (int i = 0; i < ALL; ++i) {
+      int m = m0 + place_of_own(i, ty, T::THREADS / T::ACROSS);
+      if (m < v.rows) place[m * v.out_plane] = v.bias ? sums[i][j] + v.bias[m] : sums[i][j];
+    }
   }
 }
 
@@ -302,9 +317,18 @@ __device__ inline void scatter(const real* y, const real* w, const real* b, real
 extern "C" __global__ void __launch_bounds__(256, BLOCKS)
 conv2d(const real* __restrict__ x, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ y, int N, int C,
        int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw, int groups) {
-  __shared__ __align__(16) real a_slice[DEPTH * padded(64)], b_slice[DEPTH * 64];
+  __shared__ __align__(16) real a_slice[16 * padded(64)], b_slice[16 * 64];
   Convolution s = {N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups};
   gather<64, 64>(x, w, b, y, s, a_slice, b_slice);
+}
+
+// Block: 128 filters x 128 pixels of y (in double 64 x 64).
+extern "C" __global__ void __launch_bounds__(256, 1)
+conv2d_large(const real* __restrict__ x, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ y, int N, int C,
+       int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw, int groups) {
+  __shared__ __align__(16) real a_slice[Tile<LARGE, LARGE>::DEPTH * padded(LARGE)], b_slice[Tile<LARGE, LARGE>::DEPTH * LARGE];
+  Convolution s = {N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups};
+  gather<LARGE, LARGE>(x, w, b, y, s, a_slice, b_slice);
 }
 
 // Block: 16 filters x 256 pixels of y.
@@ -312,7 +336,7 @@ extern "C" __global__ void __launch_bounds__(256, BLOCKS)
 conv2d_flat(const real* __restrict__ x, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ y, int N,
             int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw,
             int groups) {
-  __shared__ __align__(16) real a_slice[DEPTH * padded(16)], b_slice[DEPTH * 256];
+  __shared__ __align__(16) real a_slice[16 * padded(16)], b_slice[16 * 256];
   Convolution s = {N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups};
   gather<16, 256>(x, w, b, y, s, a_slice, b_slice);
 }
@@ -322,9 +346,19 @@ extern "C" __global__ void __launch_bounds__(256, BLOCKS)
 conv_transpose2d(const real* __restrict__ y, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ x, int N,
                  int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw,
                  int groups) {
-  __shared__ __align__(16) real a_slice[DEPTH * padded(64)], b_slice[DEPTH * 64];
+  __shared__ __align__(16) real a_slice[16 * padded(64)], b_slice[16 * 64];
   Convolution s = {N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups};
   scatter<64, 64>(y, w, b, x, s, a_slice, b_slice);
+}
+
+// Block: 128 channels x 128 pixels of one phase of x (in double 64 x 64).
+extern "C" __global__ void __launch_bounds__(256, 1)
+conv_transpose2d_large(const real* __restrict__ y, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ x, int N,
+                 int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw,
+                 int groups) {
+  __shared__ __align__(16) real a_slice[Tile<LARGE, LARGE>::DEPTH * padded(LARGE)], b_slice[Tile<LARGE, LARGE>::DEPTH * LARGE];
+  Convolution s = {N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups};
+  scatter<LARGE, LARGE>(y, w, b, x, s, a_slice, b_slice);
 }
 
 // Block: 16 channels x 256 pixels of one phase of x.
@@ -332,7 +366,7 @@ extern "C" __global__ void __launch_bounds__(256, BLOCKS)
 conv_transpose2d_flat(const real* __restrict__ y, const real* __restrict__ w, const real* __restrict__ b, real* __restrict__ x,
                       int N, int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh,
                       int dw, int groups) {
-  __shared__ __align__(16) real a_slice[DEPTH * padded(16)], b_slice[DEPTH * 256];
+  __shared__ __align__(16) real a_slice[16 * padded(16)], b_slice[16 * 256];
   Convolution s = {N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups};
   scatter<16, 256>(y, w, b, x, s, a_slice, b_slice);
 }
@@ -365,7 +399,7 @@ template <int ROWS, int COLUMNS>
 __device__ inline void weight_gradient(const real* dy, const real* x, real* dw, const Convolution& s, int parts,
                                        index part_length, real* a_slice, real* b_slice) {
   typedef Tile<ROWS, COLUMNS> T;
-  const int APART = T::THREADS / DEPTH;
+  const int DEPTH = T::DEPTH, APART = T::THREADS / DEPTH, ALL = OWN * T::SIDES;
   int CG = s.C / s.groups, KG = s.K / s.groups, Q = CG * s.KH * s.KW;
   unsigned block = blockIdx.x;
   int m0 = next_digit(block, (KG + ROWS - 1) / ROWS) * ROWS, q0 = next_digit(block, (Q + COLUMNS - 1) / COLUMNS) * COLUMNS;
@@ -384,7 +418,7 @@ __device__ inline void weight_gradient(const real* dy, const real* x, real* dw, 
     row[j] = unsigned(q / s.KW % s.KH) * s.dh - s.ph;
     column[j] = unsigned(q % s.KW) * s.dw - s.pw;
   }
-  real own_a[T::A], own_b[T::B], sums[OWN][OWN] = {};
+  real own_a[T::A], own_b[T::B], sums[ALL][ALL] = {};
 
   auto fetch = [&]() {
     index y_place = ((p.n * (index)s.K + g * KG + m0 + first) * s.OH + p.row) * s.OW + p.column;
@@ -418,13 +452,15 @@ __device__ inline void weight_gradient(const real* dy, const real* x, real* dw, 
     __syncthreads();  // nobody still reads what the next round overwrites
   }
 
-  int m = m0 + threadIdx.x / T::ACROSS * OWN, q = q0 + threadIdx.x % T::ACROSS * OWN;
-  real* place = dw + ((part * s.K + g * KG + m) * Q + q);
+  int tx = threadIdx.x % T::ACROSS, ty = threadIdx.x / T::ACROSS;
+  real* place = dw + (part * s.K + g * KG) * Q;
 #pragma unroll
-  for (int i = 0; i < OWN; ++i)
+  for (int i = 0; i < ALL; ++i)
 #pragma unroll
-    for (int j = 0; j < OWN; ++j)
-      if (m + i < KG && q + j < Q) place[(index)i * Q + j] = sums[i][j];
+    for (int j = 0; j < ALL; ++j) {
+      int m = m0 + place_of_own(i, ty, T::THREADS / T::ACROSS), q = q0 + place_of_own(j, tx, T::ACROSS);
+      if (m < KG && q < Q) place[(index)m * Q + q] = sums[i][j];
+    }
 }
 
 // Block: 64 filters x 64 taps, one part of the pixels.
@@ -432,9 +468,19 @@ extern "C" __global__ void __launch_bounds__(256, BLOCKS)
 conv2d_weight_gradient(const real* __restrict__ dy, const real* __restrict__ x, real* __restrict__ parts_of_dw, int N, int C,
                        int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw,
                        int groups, int parts, index part_length) {
-  __shared__ __align__(16) real a_slice[DEPTH * padded(64)], b_slice[DEPTH * padded(64)];
+  __shared__ __align__(16) real a_slice[16 * padded(64)], b_slice[16 * padded(64)];
   Convolution s = {N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups};
   weight_gradient<64, 64>(dy, x, parts_of_dw, s, parts, part_length, a_slice, b_slice);
+}
+
+// Block: 128 filters x 128 taps, one part of the pixels (in double 64 x 64).
+extern "C" __global__ void __launch_bounds__(256, 1)
+conv2d_weight_gradient_large(const real* __restrict__ dy, const real* __restrict__ x, real* __restrict__ parts_of_dw, int N, int C,
+                       int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw,
+                       int groups, int parts, index part_length) {
+  __shared__ __align__(16) real a_slice[Tile<LARGE, LARGE>::DEPTH * padded(LARGE)], b_slice[Tile<LARGE, LARGE>::DEPTH * padded(LARGE)];
+  Convolution s = {N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups};
+  weight_gradient<LARGE, LARGE>(dy, x, parts_of_dw, s, parts, part_length, a_slice, b_slice);
 }
 
 // Block (of 64 threads): 32 filters x 32 taps, one part of the pixels.
@@ -442,7 +488,7 @@ extern "C" __global__ void __launch_bounds__(64, 4 * BLOCKS)
 conv2d_weight_gradient_small(const real* __restrict__ dy, const real* __restrict__ x, real* __restrict__ parts_of_dw, int N,
                              int C, int H, int W, int K, int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw, int dh,
                              int dw, int groups, int parts, index part_length) {
-  __shared__ __align__(16) real a_slice[DEPTH * padded(32)], b_slice[DEPTH * padded(32)];
+  __shared__ __align__(16) real a_slice[16 * padded(32)], b_slice[16 * padded(32)];
   Convolution s = {N, C, H, W, K, OH, OW, KH, KW, sh, sw, ph, pw, dh, dw, groups};
   weight_gradient<32, 32>(dy, x, parts_of_dw, s, parts, part_length, a_slice, b_slice);
 }

@@ -1,7 +1,7 @@
 """Convolution and transposed convolution in CUDA: see conv.cu (tiles) and conv_direct.cu (without).
 
-As in the other backends three kernels serve both: y is the small map and x the large one, ``gather`` makes y from x, ``scatter``
-x from y (written as a gather, too), and ``weight_gradient`` joins both.
+As in the other backends three kernels serve both: y is the small map and x the large one, ``gather`` makes y from x,
+``scatter`` x from y (written as a gather, too), and ``weight_gradient`` joins both.
 """
 
 import math
@@ -90,29 +90,48 @@ def _sizes(
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Which kernel runs. `rows` are the channels of a group in what is computed: filters for y, channels for x.
+# Which kernel runs. All are right for all shapes (tests/test_cuda_tiles.py runs each); this is about what they waste.
 
 
-def chosen(rows: int) -> str:
-    """Tiles of 64 x 64 fetch least, but a tile's rows beyond the last filter are work for nothing.
+def chosen(rows: int, pixels: int) -> str:
+    """How a kernel's name ends, for so many channels (of a group) and pixels of what is computed.
 
-    ========  ================  =====================================================================
-    rows      ending            what a block makes
-    ========  ================  =====================================================================
-    up to 3   ``_direct``       256 pixels of one channel: depthwise convolutions, heads of few classes
-    up to 32  ``_flat``         16 channels x 256 pixels
-    more                        64 channels x 64 pixels
-    ========  ================  =====================================================================
+    =========  =========================  ==========================================================================
+    ending     when                       what a block makes
+    =========  =========================  ==========================================================================
+    _direct    up to 3 rows               256 pixels of one channel: depthwise convolutions, heads of few classes
+    _flat      up to 32 rows              16 channels x 256 pixels
+    (none)     else                       64 channels x 64 pixels
+    _large     from 96 rows on, where     128 channels x 128 pixels: fewest fetches, but a quarter as many blocks
+               blocks are enough
+    =========  =========================  ==========================================================================
     """
-    return "_direct" if rows <= 3 else "_flat" if rows <= 32 else ""
-
-
-TILES = {"": (64, 64), "_flat": (16, 256), "_small": (32, 32)}  # rows and columns of the kernels in conv.cu
+    if rows <= 3:
+        return "_direct"
+    if rows <= 32:
+        return "_flat"
+    return "_large" if rows >= 96 and enough(rows, pixels) else ""
 
 
 def chosen_for_weights(filters: int, taps: int) -> str:
     """The same for the filters' gradient, a product of (filters, pixels) and (pixels, taps) in each group."""
-    return "_direct" if filters * taps <= 32 else "_small" if min(filters, taps) <= 32 else ""
+    if filters * taps <= 32:
+        return "_direct"
+    if min(filters, taps) <= 32:
+        return "_small"
+    return "_large" if min(filters, taps) >= 96 else ""
+
+
+def enough(rows: int, pixels: int) -> bool:
+    """Whether large tiles give a GPU of some 130 multiprocessors something to do for each."""
+    return math.ceil(rows / 128) * math.ceil(pixels / 128) >= 128
+
+
+def tile(kind: str, like: Array) -> tuple[int, int, int]:
+    """Rows, columns and threads of a block in conv.cu."""
+    if kind == "_large":
+        return (128, 128, 256) if like.dtype.itemsize == 4 else (64, 64, 256)
+    return {"": (64, 64, 256), "_flat": (16, 256, 256), "_small": (32, 32, 64)}[kind]
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -122,17 +141,19 @@ def chosen_for_weights(filters: int, taps: int) -> str:
 def gather(y: Array, x: Array, w: Array, b: Array | None, sizes: tuple[int, ...]) -> None:
     """y = b + w * x."""
     groups, rows = sizes[-1], w.shape[0] // sizes[-1]
-    kind, pixels = chosen(rows), y.shape[0] * math.prod(y.shape[2:])
-    _start("conv2d", kind, y, _tiles(kind, rows, pixels) * groups, x, w, b, y, *sizes)
+    pixels = y.shape[0] * math.prod(y.shape[2:])
+    _start("conv2d", chosen(rows, pixels), y, (rows, pixels, groups), x, w, b, y, *sizes)
 
 
 def scatter(x: Array, y: Array, w: Array, b: Array | None, sizes: tuple[int, ...]) -> None:
     """x = b + (w transposed) * y. A phase is the pixels of x that lie a stride apart: they meet the same taps."""
     groups, rows, (sh, sw) = sizes[-1], w.shape[1], sizes[9:11]
     N, _, H, W = x.shape
-    kind, phases = chosen(rows), min(sh, H) * min(sw, W)
-    pixels = N * math.ceil(H / sh) * math.ceil(W / sw)  # of the largest phase
-    _start("conv_transpose2d", kind, x, _tiles(kind, rows, pixels) * phases * groups, y, w, b, x, *sizes)
+    phases, pixels = (
+        min(sh, H) * min(sw, W),
+        N * math.ceil(H / sh) * math.ceil(W / sw),
+    )  # of the largest phase
+    _start("conv_transpose2d", chosen(rows, pixels), x, (rows, pixels, phases * groups), y, w, b, x, *sizes)
 
 
 def weight_gradient(y: Array, x: Array, w: Array, sizes: tuple[int, ...]) -> Array:
@@ -140,10 +161,10 @@ def weight_gradient(y: Array, x: Array, w: Array, sizes: tuple[int, ...]) -> Arr
     groups, taps = sizes[-1], math.prod(w.shape[1:])
     filters, pixels = w.shape[0] // groups, y.shape[0] * math.prod(y.shape[2:])
     kind = chosen_for_weights(filters, taps)
-    blocks = w.size if kind == "_direct" else _tiles(kind, filters, taps) * groups
+    blocks = w.size if kind == "_direct" else _tiles(kind, w, filters, taps, groups)
     parts, length = parts_of(pixels, blocks, w.size)
     sums = launch.empty((parts, *w.shape), w)  # (parts, K, CG, KH, KW)
-    source, threads = ("conv_direct", THREADS) if kind == "_direct" else ("conv", _threads(kind))
+    source, threads = ("conv_direct", THREADS) if kind == "_direct" else ("conv", tile(kind, w)[2])
     kernel = f"conv2d_weight_gradient{kind}"
     launch.blocks(source, kernel, parts * blocks, threads, y, x, sums, *sizes, parts, length, like=w)
     return _add_parts(sums)
@@ -159,26 +180,22 @@ def _channel_sums(y: Array) -> Array:
     return _add_parts(sums)
 
 
-def _start(op: str, kind: str, result: Array, tiles: int, *arguments: object) -> None:
+def _start(op: str, kind: str, result: Array, product: tuple[int, int, int], *arguments: object) -> None:
+    """Start it with enough blocks; a product is its rows, its columns, and how many such products there are."""
     if kind == "_direct":
         N, C, H, W = result.shape
         rows, columns = DIRECT_TILE
         grid = N * C * math.ceil(H / rows) * math.ceil(W / columns)
         launch.blocks("conv_direct", op + kind, grid, (columns, rows), *arguments, like=result)
     else:
-        launch.blocks("conv", op + kind, tiles, _threads(kind), *arguments, like=result)
+        grid, threads = _tiles(kind, result, *product), tile(kind, result)[2]
+        launch.blocks("conv", op + kind, grid, threads, *arguments, like=result)
 
 
-def _tiles(kind: str, rows: int, columns: int) -> int:
-    """How many tiles cover so many rows and columns."""
-    height, width = TILES.get(kind, (1, 1))
-    return math.ceil(rows / height) * math.ceil(columns / width)
-
-
-def _threads(kind: str) -> int:
-    """Each thread makes 4 x 4 results of a tile."""
-    height, width = TILES[kind]
-    return height * width // 16
+def _tiles(kind: str, like: Array, rows: int, columns: int, products: int) -> int:
+    """How many tiles cover so many products of so many rows and columns."""
+    height, width, _ = tile(kind, like)
+    return math.ceil(rows / height) * math.ceil(columns / width) * products
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from . import manifest, problems
 
 THREADS = 256  # threads in a block, for the kernels that `each` starts
 MOST_BLOCKS = 1 << 20  # blocks that `each` starts at most; a kernel's FOR_EACH goes round more often then
+WARP = 32  # threads that run together, and read and write memory together
+FEW_LINES = 1 << 13  # with a warp for each of so many lines, a GPU is full
 
 TYPES: dict[str, Any] = {  # CUDA C's types, as NumPy has them; `real` is float or double
     "int": np.int32,
@@ -36,7 +38,9 @@ TYPES: dict[str, Any] = {  # CUDA C's types, as NumPy has them; `real` is float 
     "unsigned char": np.uint8,
     "signed char": np.int8,
 }
-GARBAGE = 0xA5  # fills new integer and bool arrays on the CPU, byte by byte: nothing that a kernel would write
+GARBAGE = (
+    0xA5  # fills new integer and bool arrays on the CPU, byte by byte: nothing that a kernel would write
+)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -103,6 +107,22 @@ def each(source: str, kernel: str, total: int, *arguments: Any, like: Array) -> 
     """
     grid = min(math.ceil(total / THREADS), MOST_BLOCKS)
     blocks(source, kernel, grid, THREADS, *arguments, like=like)
+
+
+def rows(lines: int, W: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the grid and the block for a kernel whose threads walk along lines of W pixels (FOR_EACH_PIXEL).
+
+    >>> rows(1 << 20, 100)  # a warp for each line, eight lines in a block
+    ((131072, 1), (32, 8))
+    >>> rows(60, 5)  # narrow maps: 8 threads for each line
+    ((2, 1), (8, 32))
+    >>> rows(60, 100)  # few lines: four warps for each
+    ((8, 4), (32, 8))
+    """
+    across = min(WARP, 1 << (W - 1).bit_length())
+    down = THREADS // across
+    columns = math.ceil(W / across) if lines < FEW_LINES else 1
+    return (min(math.ceil(lines / down), MOST_BLOCKS), min(columns, 65535)), (across, down)
 
 
 def blocks(

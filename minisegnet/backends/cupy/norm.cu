@@ -32,7 +32,14 @@ __device__ inline index part_start(int part, int parts, index M) { return min((M
 // ---------------------------------------------------------------------------------------------------------
 // Forward
 
-// Block (channel c, part): the mean of its values, and the sum of their squared distances from that mean.
+// Statistics are computed of the distances from the channel's first value, which all blocks know. The variance is the same, and
+// where a channel lies far from 0 its numbers become small before any of them is rounded.
+__device__ inline double origin(const real* x, int c, index L) {
+  double first = x[c * L];
+  return first - first == 0 ? first : 0;  // not if it is infinite or NaN
+}
+
+// Block (channel c, part): the mean of its values (from the origin), and the sum of their squared distances from that mean.
 //
 //     channel c   | part 0          | part 1          | part 2   |
 //                   block c*parts     c*parts + 1       c*parts + 2
@@ -47,12 +54,12 @@ batch_norm_statistics(const real* __restrict__ x, double* __restrict__ part_mean
   int c = blockIdx.x / parts, part = blockIdx.x % parts;
   index M = N * L, start = part_start(part, parts, M), end = part_start(part + 1, parts, M);
   Value first = value_at(start + threadIdx.x, L), step = value_at(blockDim.x, L), v = first;
-  double sum = 0, squares = 0;
-  for (index i = start + threadIdx.x; i < end; i += blockDim.x, go_on(v, step, L)) sum += x[place_in(v, c, C, L)];
+  double from = origin(x, c, L), sum = 0, squares = 0;
+  for (index i = start + threadIdx.x; i < end; i += blockDim.x, go_on(v, step, L)) sum += x[place_in(v, c, C, L)] - from;
   double mean = block_sum(sum, sums) / (double)max(end - start, 1LL);
   v = first;
   for (index i = start + threadIdx.x; i < end; i += blockDim.x, go_on(v, step, L)) {
-    double distance = x[place_in(v, c, C, L)] - mean;
+    double distance = x[place_in(v, c, C, L)] - from - mean;
     squares += distance * distance;
   }
   squares = block_sum(squares, sums);
@@ -63,10 +70,10 @@ batch_norm_statistics(const real* __restrict__ x, double* __restrict__ part_mean
 //
 //     sum of (value - mean)^2  =  sum over parts of (squares of the part + length * (mean of the part - mean)^2)
 extern "C" __global__ void __launch_bounds__(32)
-batch_norm_parts(const double* __restrict__ part_means, const double* __restrict__ part_squares,
+batch_norm_parts(const real* __restrict__ x, const double* __restrict__ part_means, const double* __restrict__ part_squares,
                  const real* __restrict__ running_mean, const real* __restrict__ running_var, real* __restrict__ mean,
-                 real* __restrict__ inv_std, real* __restrict__ new_mean, real* __restrict__ new_var, index M, int parts,
-                 double momentum, double eps) {
+                 real* __restrict__ inv_std, real* __restrict__ new_mean, real* __restrict__ new_var, index M, index L,
+                 int parts, double momentum, double eps) {
   int c = blockIdx.x;
   double sum = 0, squares = 0;
   for (int part = threadIdx.x; part < parts; part += 32)
@@ -79,6 +86,7 @@ batch_norm_parts(const double* __restrict__ part_means, const double* __restrict
   }
   squares = warp_sum(squares);
   if (threadIdx.x) return;
+  channel_mean += origin(x, c, L);
   mean[c] = real(channel_mean);
   inv_std[c] = real(1 / sqrt(squares / (double)M + eps));
   if (!new_mean) return;

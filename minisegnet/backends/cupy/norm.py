@@ -39,10 +39,8 @@ def batch_norm(
         )
         new_mean = None if running_mean is None else launch.empty(C, x)  # (C,)
         new_var = None if running_var is None else launch.empty(C, x)  # (C,)
-        running = (running_mean, running_var, mean, inv_std, new_mean, new_var)
-        launch.blocks(
-            "norm", "batch_norm_parts", C, 32, means, squares, *running, N * L, parts, momentum, eps, like=x
-        )
+        arrays = (x, means, squares, running_mean, running_var, mean, inv_std, new_mean, new_var)
+        launch.blocks("norm", "batch_norm_parts", C, 32, *arrays, N * L, L, parts, momentum, eps, like=x)
     else:
         running = (running_mean, running_var, mean, inv_std)
         launch.each("norm", "batch_norm_running", C, *running, C, eps, launch.problem(x), like=x)

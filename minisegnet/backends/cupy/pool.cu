@@ -28,34 +28,33 @@ __device__ inline void meet(Best& best, real value, index where) {
   if (best.where < 0 || value > best.value || is_nan(value)) best = {value, where};
 }
 
-// The taps of window o, from `first` up to but without `stop`, that lie on the map (tap t lies at o * s - p + t * d).
+// The pixels of a window that lie on the map, along one axis: from `first` on, in steps of the dilation d, up to but
+// without `stop`. Tap t lies at start + t * d. (A sum of two sizes fits into `unsigned`, but not into `int`.)
 //
-//     size 5, K 3, p 2, d 2:       . . 0 1 2 3 4 . .
-//     window 0 has its taps at     ^   ^   ^              first = 1, stop = 3
+//     size 5, K 3, d 2, start -2:       . . 0 1 2 3 4 . .
+//     the taps lie at                   ^   ^   ^              first = 0, stop = 4
 struct Taps {
-  int first, stop;
+  unsigned first, stop;
 };
 __device__ inline Taps taps_on_map(index start, int K, int d, int size) {
-  index first = start < 0 ? -start : 0, stop = size - start;  // of distances from the start
-  if (d > 1) first = (first + d - 1) / d, stop = (stop + d - 1) / d;
-  return {int(first), int(min((index)K, stop))};
+  index first = start;
+  if (start < 0) first = d == 1 ? 0 : start + (-start + d - 1) / d * d;
+  return {unsigned(first), unsigned(min(start + (index)K * d, (index)size))};
 }
 
-// Thread i takes output pixel i.
+// A thread takes one output pixel.
 extern "C" __global__ void max_pool2d(const real* __restrict__ x, real* __restrict__ y,
-                                      index* __restrict__ indices, index total, int H, int W, int OH, int OW,
+                                      index* __restrict__ indices, index lines, int H, int W, int OH, int OW,
                                       int KH, int KW, int sh, int sw, int ph, int pw, int dh, int dw) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, OH, OW);
+  FOR_EACH_PIXEL(p, lines, OH, OW) {
     const real* map = x + p.plane * H * W;
-    index top = (index)p.row * sh - ph, left = (index)p.column * sw - pw;
-    Taps rows = taps_on_map(top, KH, dh, H), columns = taps_on_map(left, KW, dw, W);
+    Taps rows = taps_on_map((index)p.row * sh - ph, KH, dh, H);
+    Taps columns = taps_on_map((index)p.column * sw - pw, KW, dw, W);
     Best best = {-INFINITY, -1};
-    for (int u = rows.first; u < rows.stop; ++u)
-      for (int v = columns.first; v < columns.stop; ++v) {
-        index where = (top + (index)u * dh) * W + left + (index)v * dw;
-        meet(best, map[where], where);
-      }
+    for (unsigned row = rows.first; row < rows.stop; row += dh)
+      for (unsigned column = columns.first; column < columns.stop; column += dw)
+        meet(best, map[(index)row * W + column], (index)row * W + column);
+    index i = p.line * OW + p.column;
     y[i] = best.value;
     indices[i] = best.where;
   }
@@ -71,12 +70,12 @@ __device__ inline Range bin_of(int o, int size, int bins) {
   return {int((index)o * size / bins), int((((index)o + 1) * size + bins - 1) / bins)};
 }
 
-// Thread i takes output pixel i.
+// A thread takes one output pixel.
 extern "C" __global__ void adaptive_max_pool2d(const real* __restrict__ x, real* __restrict__ y,
-                                               index* __restrict__ indices, index total, int H, int W, int OH,
+                                               index* __restrict__ indices, index lines, int H, int W, int OH,
                                                int OW) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, OH, OW);
+  FOR_EACH_PIXEL(p, lines, OH, OW) {
+    index i = p.line * OW + p.column;
     const real* map = x + p.plane * H * W;
     Range rows = bin_of(p.row, H, OH), columns = bin_of(p.column, W, OW);
     Best best = {-INFINITY, -1};
@@ -228,13 +227,13 @@ extern "C" __global__ void __launch_bounds__(256)
   note_reach(indices, reach, planes, planes_a_block, OH, OW, H, W, problem);
 }
 
-// Thread i takes pixel i of dx and sums up the gradients of the windows that it won, in row-major order.
+// A thread takes one pixel of dx and sums up the gradients of the windows that it won, in row-major order.
 extern "C" __global__ void max_pool2d_backward_gather(const real* __restrict__ dy,
                                                       const index* __restrict__ indices,
                                                       const int* __restrict__ reach, real* __restrict__ dx,
-                                                      index total, int H, int W, int OH, int OW, int* crowded) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, H, W);
+                                                      index lines, int H, int W, int OH, int OW, int* crowded) {
+  FOR_EACH_PIXEL(p, lines, H, W) {
+    index i = p.line * W + p.column;
     Range rows = windows_of(reach, p.row, OH), columns = windows_of(reach, (index)H + p.column, OW);
     if (too_many(rows, columns, crowded)) continue;
     index me = (index)p.row * W + p.column;
@@ -267,12 +266,12 @@ extern "C" __global__ void __launch_bounds__(256)
   note_reach(indices, reach, planes, planes_a_block, H, W, OH, OW, problem);
 }
 
-// Thread i takes pixel i of the large map y. The last element that points at it stays: we look for it from behind.
+// A thread takes one pixel of the large map y. The last element that points at it stays: we look for it from behind.
 extern "C" __global__ void max_unpool2d_gather(const real* __restrict__ x, const index* __restrict__ indices,
-                                               const int* __restrict__ reach, real* __restrict__ y, index total,
+                                               const int* __restrict__ reach, real* __restrict__ y, index lines,
                                                int OH, int OW, int H, int W, int* crowded) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, OH, OW);
+  FOR_EACH_PIXEL(p, lines, OH, OW) {
+    index i = p.line * OW + p.column;
     Range rows = windows_of(reach, p.row, H), columns = windows_of(reach, (index)OH + p.column, W);
     if (too_many(rows, columns, crowded)) continue;
     index me = (index)p.row * OW + p.column, found = -1;
@@ -315,11 +314,12 @@ extern "C" __global__ void max_unpool2d_backward(const real* __restrict__ dy, co
 // Where window o starts and stops on the map, and its length before what is padding was cut off. What hangs over the
 // padding (ceil_mode) never counts.
 struct Window {
-  index start, stop, length;
+  int start, stop;
+  index length;
 };
 __device__ inline Window window_of(int o, int k, int s, int p, int size) {
   index start = (index)o * s - p, stop = min(start + k, (index)size + p);
-  return {max(start, 0LL), min(stop, (index)size), stop - start};
+  return {int(max(start, 0LL)), int(min(stop, (index)size)), stop - start};
 }
 
 // What the sum over a window is divided by.
@@ -328,17 +328,17 @@ __device__ inline double count_of(Window rows, Window columns, int with_padding)
                       : double(rows.stop - rows.start) * (columns.stop - columns.start);
 }
 
-// Thread i takes output pixel i.
-extern "C" __global__ void avg_pool2d(const real* __restrict__ x, real* __restrict__ y, index total, int H, int W,
+// A thread takes one output pixel.
+extern "C" __global__ void avg_pool2d(const real* __restrict__ x, real* __restrict__ y, index lines, int H, int W,
                                       int OH, int OW, int KH, int KW, int sh, int sw, int ph, int pw,
                                       int count_include_pad) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, OH, OW);
+  FOR_EACH_PIXEL(p, lines, OH, OW) {
+    index i = p.line * OW + p.column;
     const real* map = x + p.plane * H * W;
     Window rows = window_of(p.row, KH, sh, ph, H), columns = window_of(p.column, KW, sw, pw, W);
     double sum = 0;
-    for (index row = rows.start; row < rows.stop; ++row)
-      for (index column = columns.start; column < columns.stop; ++column) sum += map[row * W + column];
+    for (int row = rows.start; row < rows.stop; ++row)
+      for (int column = columns.start; column < columns.stop; ++column) sum += map[(index)row * W + column];
     y[i] = sum / count_of(rows, columns, count_include_pad);
   }
 }
@@ -355,12 +355,12 @@ __device__ inline Range windows_with(int r, int k, int s, int p, int windows) {
   return {int(first), int(min(stop, (index)windows))};
 }
 
-// Thread i takes pixel i of dx: its share of the gradients of all windows that hold it.
-extern "C" __global__ void avg_pool2d_backward(const real* __restrict__ dy, real* __restrict__ dx, index total,
+// A thread takes one pixel of dx: its share of the gradients of all windows that hold it.
+extern "C" __global__ void avg_pool2d_backward(const real* __restrict__ dy, real* __restrict__ dx, index lines,
                                                int H, int W, int OH, int OW, int KH, int KW, int sh, int sw,
                                                int ph, int pw, int count_include_pad) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, H, W);
+  FOR_EACH_PIXEL(p, lines, H, W) {
+    index i = p.line * W + p.column;
     const real* gradients = dy + p.plane * OH * OW;
     Range rows = windows_with(p.row, KH, sh, ph, OH), columns = windows_with(p.column, KW, sw, pw, OW);
     double sum = 0;
@@ -385,17 +385,17 @@ extern "C" __global__ void global_avg_pool2d(const real* __restrict__ x, real* _
   if (threadIdx.x == 0) y[blockIdx.x] = sum / pixels;
 }
 
-// Thread i takes pixel i of dx.
+// A thread takes one pixel of dx.
 extern "C" __global__ void global_avg_pool2d_backward(const real* __restrict__ dy, real* __restrict__ dx,
-                                                      index total, index pixels) {
-  FOR_EACH(i, total) dx[i] = dy[i / pixels] / pixels;
+                                                      index lines, int H, int W) {
+  FOR_EACH_PIXEL(p, lines, H, W) dx[p.line * W + p.column] = dy[p.plane] / ((index)H * W);
 }
 
-// Thread i takes output pixel i.
-extern "C" __global__ void adaptive_avg_pool2d(const real* __restrict__ x, real* __restrict__ y, index total,
+// A thread takes one output pixel.
+extern "C" __global__ void adaptive_avg_pool2d(const real* __restrict__ x, real* __restrict__ y, index lines,
                                                int H, int W, int OH, int OW) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, OH, OW);
+  FOR_EACH_PIXEL(p, lines, OH, OW) {
+    index i = p.line * OW + p.column;
     const real* map = x + p.plane * H * W;
     Range rows = bin_of(p.row, H, OH), columns = bin_of(p.column, W, OW);
     double sum = 0;
@@ -422,11 +422,11 @@ extern "C" __global__ void adaptive_avg_pool2d_large(const real* __restrict__ x,
   }
 }
 
-// Thread i takes pixel i of dx: its share of the gradients of all bins that hold it (see bin_of).
+// A thread takes one pixel of dx: its share of the gradients of all bins that hold it (see bin_of).
 extern "C" __global__ void adaptive_avg_pool2d_backward(const real* __restrict__ dy, real* __restrict__ dx,
-                                                        index total, int H, int W, int OH, int OW) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, H, W);
+                                                        index lines, int H, int W, int OH, int OW) {
+  FOR_EACH_PIXEL(p, lines, H, W) {
+    index i = p.line * W + p.column;
     const real* gradients = dy + p.plane * OH * OW;
     Range rows = bin_of(p.row, OH, H), columns = bin_of(p.column, OW, W);
     double sum = 0;

@@ -10,7 +10,6 @@ from . import launch
 REACH_BLOCK = (32, 8)  # threads; the kernels that find out which windows point where are written for it
 PLANES_A_BLOCK = 64  # planes that one of their blocks goes through
 
-WARP = 32  # threads
 LARGE_BIN = 64  # pixels of an adaptive pooling's bins, from which on a warp takes a bin, not a thread
 
 
@@ -27,8 +26,9 @@ def max_pool2d(
         (H, W), kernel_size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
     )
     y, indices = launch.empty((N, C, *size), x), launch.empty((N, C, *size), x, np.int64)  # (N, C, OH, OW)
-    window = (*kernel_size, *stride, *padding, *dilation)
-    launch.each("pool", "max_pool2d", y.size, x, y, indices, y.size, H, W, *size, *window, like=x)
+    lines = N * C * size[0]
+    arguments = (x, y, indices, lines, H, W, *size, *kernel_size, *stride, *padding, *dilation)
+    launch.blocks("pool", "max_pool2d", *launch.rows(lines, size[1]), *arguments, like=x)
     return y, indices
 
 
@@ -52,8 +52,9 @@ def max_pool2d_backward(dy: Array, indices: Array, input_size: Pair) -> Array:
     grid, block = _reach_blocks(N * C, OH), REACH_BLOCK
     arguments = (indices, reach, N * C, PLANES_A_BLOCK, OH, OW, H, W, launch.problem(dy))
     launch.blocks("pool", "max_pool2d_backward_reach", grid, block, *arguments, like=dy)
-    arguments = (dy, indices, reach, dx, dx.size, H, W, OH, OW, crowded)
-    launch.each("pool", "max_pool2d_backward_gather", dx.size, *arguments, like=dy)
+    lines = N * C * H
+    arguments = (dy, indices, reach, dx, lines, H, W, OH, OW, crowded)
+    launch.blocks("pool", "max_pool2d_backward_gather", *launch.rows(lines, W), *arguments, like=dy)
     arguments = (dy, indices, dx, N * C, H * W, OH * OW, crowded)
     launch.each("pool", "max_pool2d_backward_in_order", N * C, *arguments, like=dy)
     return dx
@@ -68,8 +69,9 @@ def max_unpool2d(x: Array, indices: Array, output_size: Pair) -> Array:
     grid, block = _reach_blocks(N * C, H), REACH_BLOCK
     arguments = (indices, reach, N * C, PLANES_A_BLOCK, H, W, OH, OW, launch.problem(x))
     launch.blocks("pool", "max_unpool2d_reach", grid, block, *arguments, like=x)
-    arguments = (x, indices, reach, y, y.size, OH, OW, H, W, crowded)
-    launch.each("pool", "max_unpool2d_gather", y.size, *arguments, like=x)
+    lines = N * C * OH
+    arguments = (x, indices, reach, y, lines, OH, OW, H, W, crowded)
+    launch.blocks("pool", "max_unpool2d_gather", *launch.rows(lines, OW), *arguments, like=x)
     arguments = (x, indices, y, N * C, OH * OW, H * W, crowded)
     launch.each("pool", "max_unpool2d_in_order", N * C, *arguments, like=x)
     return y
@@ -90,11 +92,13 @@ def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:
     N, C, H, W = x.shape
     y = launch.empty((N, C, *output_size), x)  # (N, C, OH, OW)
     indices = launch.empty(y.shape, x, np.int64)  # (N, C, OH, OW)
-    arguments = (x, y, indices, y.size, H, W, *output_size)
     if _bins_are_large((H, W), output_size):
-        launch.each("pool", "adaptive_max_pool2d_large", WARP * y.size, *arguments, like=x)
+        arguments = (x, y, indices, y.size, H, W, *output_size)
+        launch.each("pool", "adaptive_max_pool2d_large", launch.WARP * y.size, *arguments, like=x)
     else:
-        launch.each("pool", "adaptive_max_pool2d", y.size, *arguments, like=x)
+        lines = N * C * output_size[0]
+        arguments = (x, y, indices, lines, H, W, *output_size)
+        launch.blocks("pool", "adaptive_max_pool2d", *launch.rows(lines, output_size[1]), *arguments, like=x)
     return y, indices
 
 
@@ -113,8 +117,9 @@ def avg_pool2d(
     N, C, H, W = x.shape
     size = pool2d_size((H, W), kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode)
     y = launch.empty((N, C, *size), x)  # (N, C, OH, OW)
-    window = (*kernel_size, *stride, *padding, count_include_pad)
-    launch.each("pool", "avg_pool2d", y.size, x, y, y.size, H, W, *size, *window, like=x)
+    lines = N * C * size[0]
+    arguments = (x, y, lines, H, W, *size, *kernel_size, *stride, *padding, count_include_pad)
+    launch.blocks("pool", "avg_pool2d", *launch.rows(lines, size[1]), *arguments, like=x)
     return y
 
 
@@ -130,11 +135,11 @@ def avg_pool2d_backward(
 ) -> Array:
     """Each pixel sums up its shares of the gradients of the windows that hold it."""
     N, C, OH, OW = dy.shape
-    dx = launch.empty((N, C, *input_size), dy)  # (N, C, H, W)
-    window = (*kernel_size, *stride, *padding, count_include_pad)
-    launch.each(
-        "pool", "avg_pool2d_backward", dx.size, dy, dx, dx.size, *input_size, OH, OW, *window, like=dy
-    )
+    H, W = input_size
+    dx = launch.empty((N, C, H, W), dy)  # (N, C, H, W)
+    lines = N * C * H
+    arguments = (dy, dx, lines, H, W, OH, OW, *kernel_size, *stride, *padding, count_include_pad)
+    launch.blocks("pool", "avg_pool2d_backward", *launch.rows(lines, W), *arguments, like=dy)
     return dx
 
 
@@ -149,9 +154,11 @@ def global_avg_pool2d(x: Array) -> Array:
 
 def global_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
     """Every pixel of a map gets the same share of its gradient."""
+    N, C = dy.shape[:2]
     H, W = input_size
-    dx = launch.empty((*dy.shape[:2], H, W), dy)  # (N, C, H, W)
-    launch.each("pool", "global_avg_pool2d_backward", dx.size, dy, dx, dx.size, H * W, like=dy)
+    dx = launch.empty((N, C, H, W), dy)  # (N, C, H, W)
+    lines = N * C * H
+    launch.blocks("pool", "global_avg_pool2d_backward", *launch.rows(lines, W), dy, dx, lines, H, W, like=dy)
     return dx
 
 
@@ -159,19 +166,22 @@ def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
     """The mean of each bin; bins cover the map and may share a row or a column."""
     N, C, H, W = x.shape
     y = launch.empty((N, C, *output_size), x)  # (N, C, OH, OW)
-    arguments = (x, y, y.size, H, W, *output_size)
     if _bins_are_large((H, W), output_size):
-        launch.each("pool", "adaptive_avg_pool2d_large", WARP * y.size, *arguments, like=x)
+        arguments = (x, y, y.size, H, W, *output_size)
+        launch.each("pool", "adaptive_avg_pool2d_large", launch.WARP * y.size, *arguments, like=x)
     else:
-        launch.each("pool", "adaptive_avg_pool2d", y.size, *arguments, like=x)
+        lines = N * C * output_size[0]
+        arguments = (x, y, lines, H, W, *output_size)
+        launch.blocks("pool", "adaptive_avg_pool2d", *launch.rows(lines, output_size[1]), *arguments, like=x)
     return y
 
 
 def adaptive_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
     """Each pixel sums up its shares of the gradients of the bins that hold it."""
     N, C, OH, OW = dy.shape
-    dx = launch.empty((N, C, *input_size), dy)  # (N, C, H, W)
-    launch.each(
-        "pool", "adaptive_avg_pool2d_backward", dx.size, dy, dx, dx.size, *input_size, OH, OW, like=dy
-    )
+    H, W = input_size
+    dx = launch.empty((N, C, H, W), dy)  # (N, C, H, W)
+    lines = N * C * H
+    arguments = (dy, dx, lines, H, W, OH, OW)
+    launch.blocks("pool", "adaptive_avg_pool2d_backward", *launch.rows(lines, W), *arguments, like=dy)
     return dx

@@ -12,7 +12,16 @@ typedef long long index;  // a place in an array: always 64 bits, because 2^31 f
 //     3 blocks of 4 threads, total = 20       element   0  1  2  3 | 4  5  6  7 | 8  9 10 11 | 12 13 ...
 //                                             thread    0  1  2  3 | 0  1  2  3 | 0  1  2  3 |  0  1 ...
 //                                             block        0       |     1      |     2      |  0
+//
+// A thread mostly goes round once. So the compiler is told not to unroll the loop: to find out how often it goes round,
+// it would divide, which takes longer than many a kernel's own work.
+#ifdef CUDA_ON_CPU
+#define NOT_UNROLLED
+#else
+#define NOT_UNROLLED _Pragma("unroll 1")
+#endif
 #define FOR_EACH(i, total)                                                        \
+  NOT_UNROLLED                                                                    \
   for (index i = blockIdx.x * (index)blockDim.x + threadIdx.x; i < (index)(total); \
        i += (index)gridDim.x * blockDim.x)
 
@@ -41,15 +50,32 @@ typedef long long index;  // a place in an array: always 64 bits, because 2^31 f
 __device__ inline bool is_nan(float v) { return v != v; }
 __device__ inline bool is_nan(double v) { return v != v; }
 
-// Where element i of an array (N, C, H, W) lies: in which of the N * C planes, in which row and column of it.
-// Neighbouring threads have neighbouring i, so that they stand side by side in one row.
+// A pixel of maps (N, C, H, W): in which of the N * C planes, in which row and column of it. All rows of all planes, one
+// under the other, are the lines: line = plane * H + row, and the pixel is element line * W + column of the array.
 struct Pixel {
-  index plane;
+  index line, plane;
   int row, column;
 };
+
+// Each row of threads of a block (they are 32 or fewer, 8 or more such rows) takes a line and walks along it, each
+// thread from pixel to pixel. What belongs to the line, divisions above all, is then computed once, not for each pixel;
+// and neighbouring threads read and write neighbouring pixels. `launch.rows` makes the grid; its second dimension
+// shares out columns, where lines are few.
+//
+//     W = 10, 4 threads a row       line 0     t0 t1 t2 t3 | t0 t1 t2 t3 | t0 t1
+//                                   line 1     u0 u1 u2 u3 | u0 u1 u2 u3 | u0 u1
+#define FOR_EACH_PIXEL(p, lines, H, W)                                                                         \
+  NOT_UNROLLED                                                                                                 \
+  for (index line_ = blockIdx.x * (index)blockDim.y + threadIdx.y; line_ < (lines);                            \
+       line_ += (index)gridDim.x * blockDim.y)                                                                 \
+    NOT_UNROLLED                                                                                               \
+    for (Pixel p = {line_, line_ / (H), int(line_ % (H)), int(blockIdx.y * blockDim.x + threadIdx.x)};         \
+         (unsigned)p.column < (unsigned)(W); p.column = int(p.column + gridDim.y * blockDim.x))
+
+// Where element i of an array (N, C, H, W) lies, for kernels that give each element a thread of its own.
 __device__ inline Pixel pixel_of(index i, int H, int W) {
   index line = i / W, plane = line / H;
-  return {plane, int(line - plane * H), int(i - line * W)};
+  return {line, plane, int(line - plane * H), int(i - line * W)};
 }
 
 // One operation, rounded once. The compiler makes a * b + c one instruction with one rounding, which is mostly welcome,

@@ -45,7 +45,7 @@ extern "C" __global__ void resize_bilinear_places(int* __restrict__ near, real* 
   }
 }
 
-// Thread i takes output pixel i.
+// A thread takes one output pixel.
 //
 //     left      right
 //       a---before--after---b   top
@@ -54,10 +54,10 @@ extern "C" __global__ void resize_bilinear_places(int* __restrict__ near, real* 
 //       |             |
 //       c-------------------d   bottom
 extern "C" __global__ void resize_bilinear(const real* __restrict__ x, const int* __restrict__ near,
-                                           const real* __restrict__ weights, real* __restrict__ y, index total,
+                                           const real* __restrict__ weights, real* __restrict__ y, index lines,
                                            int H, int W, int OH, int OW) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, OH, OW);
+  FOR_EACH_PIXEL(p, lines, OH, OW) {
+    index i = p.line * OW + p.column;
     int top = near[p.row], left = near[(index)OH + p.column];
     int bottom = min(top + 1, H - 1), right = min(left + 1, W - 1);
     const real *row_weights = weights + 2 * (index)p.row, *column_weights = weights + 2 * ((index)OH + p.column);
@@ -95,15 +95,15 @@ extern "C" __global__ void resize_bilinear_backward_reach(int* __restrict__ reac
   }
 }
 
-// Thread i takes pixel i of dx: the gradients of all output pixels that read it, with the weights with which they did.
+// A thread takes one pixel of dx: the gradients of all output pixels that read it, with the weights with which they did.
 extern "C" __global__ void resize_bilinear_backward(const real* __restrict__ dy, const int* __restrict__ near,
                                                     const real* __restrict__ weights,
                                                     const int* __restrict__ reach, real* __restrict__ dx,
-                                                    index total, int H, int W, int OH, int OW) {
+                                                    index lines, int H, int W, int OH, int OW) {
   const int* near_columns = near + OH;
   const real* column_weights = weights + 2 * (index)OH;
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, H, W);
+  FOR_EACH_PIXEL(p, lines, H, W) {
+    index i = p.line * W + p.column;
     const int *rows = reach + 2 * (index)p.row, *columns = reach + 2 * ((index)H + p.column);
     double sum = 0;
     for (int oh = rows[0]; oh < rows[1]; ++oh) {
@@ -134,20 +134,20 @@ __device__ inline int first_copy(int r, int size, int output_size) {
   return ((index)r * output_size + size - 1) / size;
 }
 
-// Thread i takes output pixel i.
-extern "C" __global__ void resize_nearest(const real* __restrict__ x, real* __restrict__ y, index total, int H,
+// A thread takes one output pixel.
+extern "C" __global__ void resize_nearest(const real* __restrict__ x, real* __restrict__ y, index lines, int H,
                                           int W, int OH, int OW) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, OH, OW);
+  FOR_EACH_PIXEL(p, lines, OH, OW) {
+    index i = p.line * OW + p.column;
     y[i] = x[(p.plane * H + copied(p.row, H, OH)) * W + copied(p.column, W, OW)];
   }
 }
 
-// Thread i takes pixel i of dx: the gradients of all its copies, which are one rectangle.
-extern "C" __global__ void resize_nearest_backward(const real* __restrict__ dy, real* __restrict__ dx, index total,
+// A thread takes one pixel of dx: the gradients of all its copies, which are one rectangle.
+extern "C" __global__ void resize_nearest_backward(const real* __restrict__ dy, real* __restrict__ dx, index lines,
                                                    int H, int W, int OH, int OW) {
-  FOR_EACH(i, total) {
-    Pixel p = pixel_of(i, H, W);
+  FOR_EACH_PIXEL(p, lines, H, W) {
+    index i = p.line * W + p.column;
     int bottom = first_copy(p.row + 1, H, OH), left = first_copy(p.column, W, OW);
     int right = first_copy(p.column + 1, W, OW);
     double sum = 0;

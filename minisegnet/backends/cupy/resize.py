@@ -21,8 +21,9 @@ def resize_bilinear(x: Array, size: Pair, *, align_corners: bool) -> Array:
     """Each output pixel is a weighted mean of the four input pixels around its place."""
     N, C, H, W = x.shape
     y = launch.empty((N, C, *size), x)  # (N, C, OH, OW)
-    near, weights = _places(x, (H, W), size, align_corners)
-    launch.each("resize", "resize_bilinear", y.size, x, near, weights, y, y.size, H, W, *size, like=x)
+    lines = N * C * size[0]
+    arguments = (x, *_places(x, (H, W), size, align_corners), y, lines, H, W, *size)
+    launch.blocks("resize", "resize_bilinear", *launch.rows(lines, size[1]), *arguments, like=x)
     return y
 
 
@@ -31,12 +32,13 @@ def resize_bilinear_backward(dy: Array, input_size: Pair, *, align_corners: bool
     N, C, OH, OW = dy.shape
     dx = launch.empty((N, C, *input_size), dy)  # (N, C, H, W)
     near, weights = _places(dy, input_size, (OH, OW), align_corners)
-    lines = sum(input_size)
-    reach = launch.empty((lines, 2), dy, np.int32)
-    arguments = (reach, *input_size, OH, OW, align_corners)
-    launch.each("resize", "resize_bilinear_backward_reach", lines, *arguments, like=dy)
-    arguments = (dy, near, weights, reach, dx, dx.size, *input_size, OH, OW)
-    launch.each("resize", "resize_bilinear_backward", dx.size, *arguments, like=dy)
+    H, W = input_size
+    reach = launch.empty((H + W, 2), dy, np.int32)
+    arguments = (reach, H, W, OH, OW, align_corners)
+    launch.each("resize", "resize_bilinear_backward_reach", H + W, *arguments, like=dy)
+    lines = N * C * H
+    arguments = (dy, near, weights, reach, dx, lines, H, W, OH, OW)
+    launch.blocks("resize", "resize_bilinear_backward", *launch.rows(lines, W), *arguments, like=dy)
     return dx
 
 
@@ -44,7 +46,9 @@ def resize_nearest(x: Array, size: Pair) -> Array:
     """Each output pixel copies one input pixel: ``floor(i * H / OH)``, in whole numbers."""
     N, C, H, W = x.shape
     y = launch.empty((N, C, *size), x)  # (N, C, OH, OW)
-    launch.each("resize", "resize_nearest", y.size, x, y, y.size, H, W, *size, like=x)
+    lines = N * C * size[0]
+    arguments = (x, y, lines, H, W, *size)
+    launch.blocks("resize", "resize_nearest", *launch.rows(lines, size[1]), *arguments, like=x)
     return y
 
 
@@ -52,5 +56,8 @@ def resize_nearest_backward(dy: Array, input_size: Pair) -> Array:
     """Each input pixel collects the gradients of its copies."""
     N, C, OH, OW = dy.shape
     dx = launch.empty((N, C, *input_size), dy)  # (N, C, H, W)
-    launch.each("resize", "resize_nearest_backward", dx.size, dy, dx, dx.size, *input_size, OH, OW, like=dy)
+    H, W = input_size
+    lines = N * C * H
+    arguments = (dy, dx, lines, H, W, OH, OW)
+    launch.blocks("resize", "resize_nearest_backward", *launch.rows(lines, W), *arguments, like=dy)
     return dx

@@ -81,6 +81,10 @@ def functions_of_torch(torch: Any, tensors: dict[int, Any]) -> Iterator[None]:
         plane = x.new_zeros((N, C, output_size[0] * output_size[1]))
         return plane.scatter(2, indices.flatten(2), x.flatten(2)).reshape(N, C, *output_size)
 
+    def pad2d(x: Any, padding: Any, *, mode: str = "zero") -> Any:
+        h, w = (padding, padding) if isinstance(padding, int) else padding
+        return F.pad(x, (w, w, h, h), mode="constant" if mode == "zero" else mode)
+
     def resize_bilinear(x: Any, size: Any, *, align_corners: bool = False) -> Any:
         return F.interpolate(x, size, mode="bilinear", align_corners=align_corners)
 
@@ -93,8 +97,10 @@ def functions_of_torch(torch: Any, tensors: dict[int, Any]) -> Iterator[None]:
         "concat": lambda arrays, axis=1: torch.cat(list(arrays), axis),
         "batch_norm": batch_norm,
         "crop2d": crop2d,
+        "dropout": lambda x, p, key: (F.dropout(x, p), None),  # other bits than ours
         "max_pool2d": max_pool2d,
         "max_unpool2d": max_unpool2d,
+        "pad2d": pad2d,
         "resize_bilinear": resize_bilinear,
     }
     try:

@@ -9,24 +9,7 @@ import pytest
 from minisegnet import Tensor, functional, losses, metrics, models, nn, ops
 from minisegnet.cli import main
 
-TRAIN = [
-    *(
-        "shapes",
-        "--size",
-        "16",
-        "--count",
-        "4",
-        "--batch",
-        "2",
-        "--width",
-        "2",
-        "--depth",
-        "1",
-        "--threads",
-        "0",
-    ),
-    *("--loss", "ce+dice", "--seed", "3"),
-]
+TRAIN = "--crop 16 --batch 2 --width 2 --depth 1 --threads 0 --loss ce+dice --seed 3 --steps 6".split()
 
 
 def report_of(run):

@@ -5,6 +5,7 @@ The arguments aren't kept: they are drawn from a seed, as :mod:`benchmarks.cases
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def results(
 
 def write(path: Path, cases: Sequence[Case], dtypes: Sequence[str] = ("float32", "float64")) -> None:
     """Write what the device returns."""
-    kept: dict[str, Array] = {}
+    kept: dict[str, Any] = {}
     for dtype in dtypes:
         for what, names, arrays in results(cases, "cupy", dtype):
             kept |= {f"{what}: {name}": a for name, a in zip(names, arrays, strict=False)}

@@ -81,12 +81,14 @@ def assert_same_state(a, b):
     [
         ("ce + dice", "adam", {"options": {"dropout": 0.3}}),
         ("lovasz + 0.5*focal", "adamw", {}),
-        ("tversky + bce", "sgd", {"clip": 0.1}),
+        pytest.param("tversky + bce", "sgd", {"clip": 0.1}, marks=pytest.mark.slow),
         pytest.param(
             "ce", "sgd", {"model": "segnet", "depth": None, "clip": 0.0, "crop": None}, marks=pytest.mark.slow
         ),
         pytest.param("ce", "adam", {"model": "fcn8s", "depth": None, "crop": None}, marks=pytest.mark.slow),
-        ("dice", "adam", {"options": {"padding": "valid"}, "crop": (24, 24)}),
+        pytest.param(
+            "dice", "adam", {"options": {"padding": "valid"}, "crop": (24, 24)}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_losses_and_metrics_are_those_of_numpy(loss, optimizer, options, tmp_path):
@@ -184,8 +186,7 @@ def test_losses_are_told_at_intervals(on_device, monkeypatch):
 # What goes wrong
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("steps_class", [DeviceSteps, GraphSteps])
+@pytest.mark.parametrize(("steps_class", "optimizer"), [(DeviceSteps, "adam"), (GraphSteps, "sgd")])
 def test_after_nan_nothing_changes_any_more(optimizer, steps_class, on_device):
     settings = SMALL.with_changes(optimizer=optimizer)
     reference, session = Session(settings), Session(settings)
@@ -244,7 +245,7 @@ def test_a_bad_label_is_told_with_its_step_and_changes_nothing(on_device):
     ("optimizer", "loss", "model"),
     [
         ("adam", "ce + dice", "unet"),
-        ("sgd", "lovasz", "unet"),
+        pytest.param("sgd", "lovasz", "unet", marks=pytest.mark.slow),
         pytest.param("sgd", "lovasz", "segnet", marks=pytest.mark.slow),
         pytest.param("adamw", "focal + bce", "fcn8s", marks=pytest.mark.slow),
     ],

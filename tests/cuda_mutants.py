@@ -53,6 +53,7 @@ MUTANTS = [
     Mutant("a warp's sum stops early", "prelude", "for (int apart = 16; apart > 0; apart /= 2) v += __shfl_xor", "for (int apart = 16; apart > 1; apart /= 2) v += __shfl_xor", "global_avg_pool2d", "values"),
     Mutant("the grid's stride is a block's", "prelude", "i += (index)gridDim.x * blockDim.x)", "i += blockDim.x)", "softmax_cross_entropy", "values"),
     Mutant("the first element in 32 bits", "prelude", "index i = blockIdx.x * (index)blockDim.x + threadIdx.x", "index i = int(blockIdx.x * blockDim.x + threadIdx.x)", "relu", "wide"),
+    Mutant("all threads of a row take its first pixel", "prelude", "int(blockIdx.y * blockDim.x + threadIdx.x)", "int(blockIdx.y * blockDim.x)", "crop2d", "values"),
     # arrange
     Mutant("one column too far", "arrange", "if (0 <= i && i < size) return i;", "if (0 <= i && i <= size) return i;", "pad2d", "values"),
     Mutant("reflection without its edge", "arrange", "return i < 0 ? -i : 2 * (size - 1) - i;", "return i < 0 ? -i - 1 : 2 * (size - 1) - i + 1;", "pad2d", "values"),
@@ -64,18 +65,28 @@ MUTANTS = [
     # pool
     Mutant("the later of two equal maxima", "pool", "value > best.value", "value >= best.value", "max_pool2d", "values"),
     Mutant("NaN is passed over", "pool", " || is_nan(value)", "", "max_pool2d", "values"),
+<<<<<<< HEAD
     Mutant("bins end too early", "pool", "int((((index)o + 1) * size + bins - 1) / bins)", "int(((index)o + 1) * size / bins)", "adaptive_max_pool2d adaptive_avg_pool2d", "values"),
+=======
+    Mutant("height for width", "pool", "Range rows = bin_of(p.row, H, OH), columns = bin_of(p.column, W, OW);\n    Best best = {-INFINITY, -1};\n    for (int row", "Range rows = bin_of(p.row, W, OH), columns = bin_of(p.column, H, OW);\n    Best best = {-INFINITY, -1};\n    for (int row", "adaptive_max_pool2d", "behind"),
+>>>>>>> cuda-gather
     Mutant("the last window is asked no more", "pool", "stop = padded / s + 1;", "stop = padded / s;", "avg_pool2d", "values"),
     Mutant("a plane's place in 32 bits", "pool", "const real* map = x + blockIdx.x * pixels;", "const real* map = x + int(blockIdx.x * pixels);", "global_avg_pool2d", "wide"),
     Mutant("the first of repeated places stays", "pool", "for (int h = rows.stop - 1; h >= rows.first && found < 0; --h)", "for (int h = rows.first; h < rows.stop && found < 0; ++h)", "max_unpool2d", "values"),
+    Mutant("the last row of windows isn't asked", "pool", "grow(reach + 2 * (index)row + 1, oh + 1);", "grow(reach + 2 * (index)row + 1, oh);", "max_pool2d", "values"),
+    Mutant("lanes of a warp forget which NaN is the last", "pool", "if (is_nan(a.value) && is_nan(b.value)) return a.where > b.where ? a : b;", "if (is_nan(a.value) && is_nan(b.value)) return a;", "adaptive_max_pool2d", "values"),
+    Mutant("a window's last tap", "pool", "min(start + (index)K * d, (index)size)", "min(start + (index)K * d - 1, (index)size)", "max_pool2d", "values"),
     Mutant("planes overlap", "pool", "index window = (p.plane * OH + oh) * OW + ow;", "index window = (p.plane * OW + oh) * OW + ow;", "max_pool2d", "values"),
     # resize
     Mutant("bottom row beyond the map", "resize", "int bottom = min(top + 1, H - 1), right", "int bottom = top + 1, right", "resize_bilinear", "behind"),
     Mutant("corners for edges", "resize", "if (align_corners)  //", "if (!align_corners)  //", "resize_bilinear", "values"),
+    Mutant("a pixel's lower neighbours aren't asked", "resize", "first_at(r - 1, size", "first_at(r, size", "resize_bilinear", "values"),
     Mutant("a copy too many", "resize", "return ((index)r * output_size + size - 1) / size;", "return ((index)r * output_size + size) / size;", "resize_nearest", "values"),
     # roi
     Mutant("NaN hidden in a bin", "roi", "if (value > best || is_nan(value)) best", "if (value > best) best", "roi_pool", "values"),
     Mutant("channels of another region", "roi", "const real* map = x + ((index)max(n, 0) * C + p.plane - r * C) * H * W;\n    index stop_row", "const real* map = x + ((index)max(n, 0) * C + p.plane) * H * W;\n    index stop_row", "roi_align", "behind"),
+    Mutant("the last pixel of a bin isn't looked for", "roi", "grow(column_reach + 1, column + 1);", "grow(column_reach + 1, column);", "roi_pool", "values"),
+    Mutant("the pixel before a sample gets nothing", "roi", "if (sample.low == place) weight += sample.low_weight;", "", "roi_align", "values"),
     Mutant("bins count their samples only inside", "roi", "sum * region.share", "sum / max(1.0, double(region.rows.count * region.columns.count - 1))", "roi_align", "values"),
     # boxes
     Mutant("the later of two equal scores first", "boxes", "other == mine && j < i", "other == mine && j > i", "nms", "values"),

@@ -101,7 +101,7 @@ MUTANTS = [
     Mutant("strides swapped", "conv", "v.down = s.sh, v.tap_down", "v.down = s.sw, v.tap_down", "conv2d", "values"),
     Mutant("taps not turned round", "conv", "v.row = rows.start, v.down = 1, v.tap_down = -rows.jump", "v.row = rows.start, v.down = 1, v.tap_down = rows.jump", "conv_transpose2d", "values"),
     Mutant("the last barrier of a slice is missing", "conv", "multiply<ROWS, COLUMNS, COLUMNS>(a_slice, b_slice, sums);\n    __syncthreads();  // nobody still reads what the next round overwrites", "multiply<ROWS, COLUMNS, COLUMNS>(a_slice, b_slice, sums);", "conv2d", "order"),
-    Mutant("one filter too many in a tile", "conv", "if (m + i < v.rows) place", "if (m + i <= v.rows) place", "conv2d", "behind"),
+    Mutant("one filter too many in a tile", "conv", "if (m < v.rows) place", "if (m <= v.rows) place", "conv2d", "behind"),
     Mutant("an image's place in 32 bits", "conv", "image = v.in + p / plane * v.in_image;", "image = v.in + int(p / plane * v.in_image);", "conv2d_by_tiles", "wide"),
     Mutant("the group's channels forgotten", "conv_direct", "((index)n * C + k / KG * CG) * H * W;  // the first", "((index)n * C) * H * W;  // the first", "conv2d", "values"),
     Mutant("rows count from the padding", "conv_direct", "unsigned row = p.row * sh - ph + (unsigned)i * dh;", "unsigned row = p.row * sh + (unsigned)i * dh;", "conv2d", "values"),

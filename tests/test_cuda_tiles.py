@@ -184,7 +184,7 @@ def test_every_kernel_is_right_for_every_shape(
 def test_channels_around_the_edges_of_tiles(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more or fewer than fills a tile, and than the table's limits; in, out, and in groups."""
     monkeypatch.setattr(conv, "enough", lambda rows, pixels: True)
-    geometry = {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2), "groups": 1}
+    geometry: Geometry = {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2), "groups": 1}
     for C, K in [(channels, 5), (5, channels), (2 * channels, 2 * channels)]:
         g = {**geometry, "groups": 2 if K == C else 1}
         x, w = whole(1, C, 5, 7, dtype="float32"), whole(K, C // g["groups"], 2, 3, dtype="float32")

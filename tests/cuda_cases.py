@@ -41,6 +41,10 @@ def as_dtype(value: Any, dtype: Any) -> Any:
     return np.asarray(value, dtype) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 
+OF_NO_OP = {
+    "update"
+}  # sources whose kernels belong to no op, but to the training step; they have tests of their own
+
 Family = Callable[[], Iterator[tuple[str, Call]]]
 FAMILIES: list[Family] = []
 
@@ -112,7 +116,12 @@ def dense() -> Iterator[tuple[str, Call]]:
 def pools() -> Iterator[tuple[str, Call]]:
     for what, x, kernel, kwargs in [
         ("halving", numbers(2, 3, 18, 16), (2, 2), {}),
-        ("overlapping, with ties and NaN", with_ties_and_nan(2, 3, 17, 16), (3, 3), {"stride": 2, "padding": 1}),
+        (
+            "overlapping, with ties and NaN",
+            with_ties_and_nan(2, 3, 17, 16),
+            (3, 3),
+            {"stride": 2, "padding": 1},
+        ),
         ("every pixel", with_ties_and_nan(1, 2, 13, 23), (3, 2), {"stride": 1, "padding": (1, 0)}),
         ("ceil_mode", with_ties_and_nan(1, 3, 17, 14), (3, 2), {"stride": (2, 3), "ceil_mode": True}),
         ("gaps", with_ties_and_nan(2, 2, 19, 18), (2, 2), {"stride": 4}),
@@ -139,7 +148,11 @@ def unpools() -> Iterator[tuple[str, Call]]:
     generator = np.random.default_rng(5)
     once = np.stack([generator.permutation(12 * 14)[:42] for _ in range(6)]).reshape(2, 3, 6, 7)
     often = generator.integers(0, 30, (2, 3, 6, 7))
-    for what, indices in [("each place once", once), ("places twice", often), ("int32", once.astype(np.int32))]:
+    for what, indices in [
+        ("each place once", once),
+        ("places twice", often),
+        ("int32", once.astype(np.int32)),
+    ]:
         yield what, Call("max_unpool2d", (numbers(2, 3, 6, 7), indices, (12, 14)), {}, (0,))
 
 
@@ -173,7 +186,10 @@ def regions() -> Iterator[tuple[str, Call]]:
         rois = boxes_on(shape[0], *shape[2:], count)
         for scale in (1.0, 0.5):
             named = f"{shape}, scale {scale}"
-            yield named, Call("roi_pool", (with_ties_and_nan(*shape), rois, size), {"spatial_scale": scale}, (0,))
+            yield (
+                named,
+                Call("roi_pool", (with_ties_and_nan(*shape), rois, size), {"spatial_scale": scale}, (0,)),
+            )
             for sampling, aligned in [(0, True), (2, False)]:
                 kwargs = {"spatial_scale": scale, "sampling_ratio": sampling, "aligned": aligned}
                 named = f"{shape}, {kwargs}"
@@ -230,7 +246,10 @@ def norms() -> Iterator[tuple[str, Call]]:
         running = (numbers(C, seed=2), np.abs(numbers(C, seed=3)) + 0.1)
         for training in (True, False):
             kwargs = {"training": training, "momentum": 0.1, "eps": 1e-5}
-            yield f"{shape} training={training}", Call("batch_norm", (x, gamma, beta, *running), kwargs, (0, 1, 2))
+            yield (
+                f"{shape} training={training}",
+                Call("batch_norm", (x, gamma, beta, *running), kwargs, (0, 1, 2)),
+            )
     yield "bare", Call("batch_norm", (numbers(3, 4, 9, 9), None, None, None, None), {"training": True}, (0,))
 
 

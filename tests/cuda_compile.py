@@ -74,6 +74,7 @@ def compile_cuda(text: str, options: Sequence[str]) -> tuple[bytes, str]:
         nvrtc().nvrtcDestroyProgram(ctypes.byref(program))
 
 
+@cache
 def compile_source(source: str, dtype: str, architecture: str) -> tuple[bytes, str]:
     """Compile one of the package's sources as CuPy would."""
     options = (*manifest.options(dtype), f"-arch={architecture}", *CUPYS_OPTIONS, REPORT)
@@ -107,7 +108,9 @@ def complaints(log: str) -> list[str]:
 
 def table(architecture: str = "sm_90") -> str:
     """Lay out what all kernels take, in float32 and in float64."""
-    lines = [f"{'source':12} {'kernel':44} registers          shared bytes   on {architecture}: float32, float64"]
+    lines = [
+        f"{'source':12} {'kernel':44} registers          shared bytes   on {architecture}: float32, float64"
+    ]
     for source in manifest.sources():
         single, double = (
             {u.kernel: u for u in usages(compile_source(source, d, architecture)[1])} for d in manifest.REALS

@@ -55,7 +55,9 @@ def marked(shape: tuple[int, ...] | int, value: float = 5.0) -> Any:
 
 def run_case(name: str) -> None:
     launch.empty = launch.zeros = sparse_like
-    launch.MOST_BLOCKS = loss.MOST_BLOCKS = 2**31 - 1  # one element a thread: the last blocks have the last ones
+    launch.MOST_BLOCKS = loss.MOST_BLOCKS = (
+        2**31 - 1
+    )  # one element a thread: the last blocks have the last ones
     find = launch._function
     launch._function = lambda *which: last_blocks(find(*which))  # type: ignore[assignment]
     CASES[name]()
@@ -228,7 +230,9 @@ def regions_backward() -> None:
     dy, argmax = np.ones((1, 2100, 1, 1), np.float32), np.full((1, 2100, 1, 1), 1024 * 1024 - 1)
     ends_with(cuda.roi_pool_backward(dy, argmax, rois, MAPS), 1)
     aligned: dict[str, Any] = {"spatial_scale": 1.0, "sampling_ratio": 1, "aligned": False}
-    corner = np.array([[0, 1022.5, 1022.5, 1023.5, 1023.5]], np.float32)  # its one sample lies on the last pixel
+    corner = np.array(
+        [[0, 1022.5, 1022.5, 1023.5, 1023.5]], np.float32
+    )  # its one sample lies on the last pixel
     ends_with(cuda.roi_align_backward(dy, corner, MAPS, **aligned), 1)
 
 
@@ -326,7 +330,9 @@ def softmax_cross_entropy() -> None:
     loss, probs = cuda.softmax_cross_entropy(marked(MAPS, 1e4), target, **LOSS)
     ends_with(probs, 1)
     ends_with(loss, 0)
-    dlogits = cuda.softmax_cross_entropy_backward(marked((1, 1024, 1024), 3), marked(MAPS, 0.5), target, **LOSS)
+    dlogits = cuda.softmax_cross_entropy_backward(
+        marked((1, 1024, 1024), 3), marked(MAPS, 0.5), target, **LOSS
+    )
     ends_with(dlogits, -1.5)
 
 

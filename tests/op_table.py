@@ -18,7 +18,9 @@ from minisegnet import ops, sizes
 from minisegnet.testing import distinct_values
 
 CPU_BACKENDS = ("reference", "numpy", "numba", "cuda-on-cpu")
-SAMPLED = {"cuda-on-cpu": 0.4}  # the share of examples that slow backends get; test_cuda_sweep.py draws more of them
+SAMPLED = {
+    "cuda-on-cpu": 0.4
+}  # the share of examples that slow backends get; test_cuda_sweep.py draws more of them
 
 
 def examples(usual: int, backend: str = "") -> int:

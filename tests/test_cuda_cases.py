@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_cases import all_cases
+from cuda_cases import OF_NO_OP, all_cases
 from op_table import TABLE, Call
 from test_ops import assert_close, run, tolerance
 
@@ -19,9 +19,12 @@ from minisegnet.backends.cupy import launch, manifest
 reason = ops.why_not("cuda-on-cpu")
 pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
 
-NOT_OPS = {"update"}  # sources whose kernels belong to no op, but to the training step
 CASES = {dtype: all_cases(dtype) for dtype in ("float32", "float64")}
-ORDERS: list[dict[str, Any]] = [{"order": "round robin"}, {"order": "last first"}, {"order": "random", "seed": 1}]
+ORDERS: list[dict[str, Any]] = [
+    {"order": "round robin"},
+    {"order": "last first"},
+    {"order": "random", "seed": 1},
+]
 
 
 def results(call: Call) -> list[Any]:
@@ -65,7 +68,7 @@ def test_every_kernel_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "_function", noting)
     for call in CASES["float32"].values():
         results(call)
-    there = {(s, kernel) for s in manifest.sources() if s not in NOT_OPS for kernel in manifest.kernels(s)}
+    there = {(s, kernel) for s in manifest.sources() if s not in OF_NO_OP for kernel in manifest.kernels(s)}
     assert there - started == set(), "kernels that no case runs"
 
 

@@ -18,8 +18,10 @@ except OSError as error:
 
 MOST_REGISTERS = 255  # what one thread can have
 
+EVERY_DAY = "sm_90"  # the other generations are for the slow tests
+
 ALL = [
-    pytest.param(*case, id="-".join(case))
+    pytest.param(*case, id="-".join(case), marks=[] if EVERY_DAY in case else [pytest.mark.slow])
     for case in itertools.product(manifest.sources(), manifest.REALS, cuda_compile.ARCHITECTURES)
 ]
 
@@ -55,7 +57,9 @@ def test_a_warning_a_stack_and_a_spill_would_be_seen() -> None:
         + " }"
     )
     options = ("-arch=sm_90", cuda_compile.REPORT)
-    assert any("unused" in line for line in cuda_compile.complaints(cuda_compile.compile_cuda(warns, options)[1]))
+    assert any(
+        "unused" in line for line in cuda_compile.complaints(cuda_compile.compile_cuda(warns, options)[1])
+    )
     assert next(cuda_compile.usages(cuda_compile.compile_cuda(stacks, options)[1])).stack > 0
     assert next(cuda_compile.usages(cuda_compile.compile_cuda(spills, options)[1])).spills > 0
     with pytest.raises(RuntimeError, match=r"mine.cu\(3\).*nothing"):

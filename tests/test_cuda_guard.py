@@ -17,7 +17,9 @@ TESTS = Path(__file__).parent
 PLANTED = """
 import numpy as np, cuda_guard
 from minisegnet.backends.cupy import launch, manifest
-code = 'extern "C" __global__ void peep(const real* x, real* y, int from) { y[threadIdx.x] = x[from + (int)threadIdx.x]; }'
+code = '''
+extern "C" __global__ void peep(const real* x, real* y, int from) { y[threadIdx.x] = x[from + (int)threadIdx.x]; }
+'''
 manifest.text = lambda source: "typedef REAL real; " + code
 manifest.kernels = lambda source: manifest.kernels_in(code)
 cuda_guard.guard_all("SIDE")
@@ -38,7 +40,9 @@ def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_kernels_stay_inside_their_arrays(side: str) -> None:
     done = in_a_process("cuda_guard.py", side, "all")
     last = "\n".join(done.stdout.splitlines()[-2:])
-    assert done.returncode == 0, f"memory {side} an array was touched, by the last of these:\n{last}\n{done.stderr}"
+    assert done.returncode == 0, (
+        f"memory {side} an array was touched, by the last of these:\n{last}\n{done.stderr}"
+    )
     assert done.stdout.endswith("done\n")
 
 

@@ -20,7 +20,9 @@ NOT_OPS = {"BACKENDS", "current_backend", "to_backend", "to_numpy", "use_backend
 def test_every_op_of_the_contract_is_there() -> None:
     assert set(cupy.__all__) == set(ops.__all__) - NOT_OPS
     for op in cupy.__all__:
-        assert getattr(cupy, op).__module__.startswith("minisegnet.backends.cupy."), f"{op} is another backend's"
+        assert getattr(cupy, op).__module__.startswith("minisegnet.backends.cupy."), (
+            f"{op} is another backend's"
+        )
 
 
 def test_no_kernel_is_overlooked() -> None:
@@ -34,7 +36,9 @@ def test_sources_include_nothing_and_add_no_floats_atomically() -> None:
     for source in [*manifest.sources(), manifest.PRELUDE]:
         code = manifest._COMMENT.sub("", (manifest.FOLDER / f"{source}.cu").read_text(encoding="utf-8"))
         assert "#include" not in code, "NVRTC has no header files"
-        assert "atomicAdd" not in code, "sums by atomics come in any order: results would differ from run to run"
+        assert "atomicAdd" not in code, (
+            "sums by atomics come in any order: results would differ from run to run"
+        )
         assert not re.search(r"\b(size_t|uint32_t|int64_t)\b", code), "types of headers"
 
 
@@ -56,7 +60,9 @@ def test_kernels_are_read_from_the_text() -> None:
         ("eps", "double", False, False),
         ("problem", "int", True, False),
     ]
-    with pytest.raises(ValueError, match=r"the kernel wrong has a parameter that can't be read: 'int x\[3\]'"):
+    with pytest.raises(
+        ValueError, match=r"the kernel wrong has a parameter that can't be read: 'int x\[3\]'"
+    ):
         manifest.kernels_in('extern "C" __global__ void wrong(int x[3]) {}')
 
 
@@ -69,7 +75,9 @@ def test_cupy_gets_the_text_that_is_compiled_here(monkeypatch: pytest.MonkeyPatc
             seen.update(arguments)
 
         def get_function(self, kernel: str) -> Any:
-            return lambda grid, block, arguments, shared_mem=0: seen.update(launched=(kernel, grid, block, arguments))
+            return lambda grid, block, arguments, shared_mem=0: seen.update(
+                launched=(kernel, grid, block, arguments)
+            )
 
     class Device(np.ndarray):
         pass

@@ -1,4 +1,4 @@
-"""The CPU's run of CUDA sources, itself: barriers, warps, shared memory, the three orders, building, and what it notices."""
+"""The CPU's run of CUDA sources, itself: barriers, warps, shared memory, orders, building, and what it notices."""
 
 import ctypes
 import doctest
@@ -92,9 +92,15 @@ def test_random_orders_come_again_with_their_seed(examples: Module) -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        (0, r"block \(2, 0, 0\).*thread \(0, 0, 0\) waits at cuda_examples.cu:\d+, but thread \(40, 0, 0\) has ended"),
+        (
+            0,
+            r"block \(2, 0, 0\).*thread \(0, 0, 0\) waits at cuda_examples.cu:\d+, but thread \(40, 0, 0\) has ended",
+        ),
         (1, r"thread \(0, 0, 0\) waits at cuda_examples.cu:(\d+), but thread \(40, 0, 0\) waits at "),
-        (2, r"thread \(32, 0, 0\) waits for its warp at cuda_examples.cu:\d+, but thread \(0, 0, 0\) has ended"),
+        (
+            2,
+            r"thread \(32, 0, 0\) waits for its warp at cuda_examples.cu:\d+, but thread \(0, 0, 0\) has ended",
+        ),
         (3, r"waits for its warp"),
     ],
 )
@@ -157,7 +163,9 @@ def test_shared_memory_starts_as_nan_in_each_block(examples: Module) -> None:
 
 
 def test_a_write_behind_dynamic_shared_memory_is_reported(examples: Module) -> None:
-    with pytest.raises(RuntimeError, match=r"write_behind is wrong: block \(0, 0, 0\) wrote behind its 64 bytes"):
+    with pytest.raises(
+        RuntimeError, match=r"write_behind is wrong: block \(0, 0, 0\) wrote behind its 64 bytes"
+    ):
         run(examples, "write_behind", 1, 1, np.int32(16), shared=64)
     run(examples, "write_behind", 1, 1, np.int32(15), shared=64)
 
@@ -227,7 +235,9 @@ def test_python_threads_take_turns(examples: Module) -> None:
 @pytest.fixture
 def bind(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(manifest, "kernels", lambda source: KERNELS)
-    return lambda kernel, *arguments: launch.bound_arguments("cuda_examples", kernel, arguments, "float32", False)
+    return lambda kernel, *arguments: launch.bound_arguments(
+        "cuda_examples", kernel, arguments, "float32", False
+    )
 
 
 def test_arguments_become_what_the_kernel_declares(examples: Module, bind: Any) -> None:
@@ -248,7 +258,11 @@ def test_arguments_that_do_not_fit_are_named(bind: Any) -> None:
     bind("reverse", frozen, y)
     for arguments, error, message in [
         ((x,), TypeError, r"takes 2 arguments \(x, y\); got 1"),
-        ((x, y.astype(np.float64)), TypeError, r"reverse: y points to real \(float32\); got an array of float64"),
+        (
+            (x, y.astype(np.float64)),
+            TypeError,
+            r"reverse: y points to real \(float32\); got an array of float64",
+        ),
         ((x[::2], y), ValueError, "reverse: x must be C-contiguous"),
         ((x, frozen), ValueError, "reverse: y is written to"),
         ((x, [0, 0]), TypeError, "a NumPy array; got list"),

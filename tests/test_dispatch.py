@@ -113,7 +113,9 @@ def test_cupy_without_a_device_says_that_the_device_is_missing(monkeypatch: pyte
     for devices, message in [(lambda: 0, "there is no GPU"), (no_driver, "no usable GPU.*cudaErrorNoDevice")]:
         with_cupy(monkeypatch, devices)
         monkeypatch.setenv("MINISEGNET_BACKEND", "cupy")
-        with pytest.raises(ValueError, match=f"MINISEGNET_BACKEND is 'cupy'.*CuPy is installed but.*{message}"):
+        with pytest.raises(
+            ValueError, match=f"MINISEGNET_BACKEND is 'cupy'.*CuPy is installed but.*{message}"
+        ):
             ops.relu(np.zeros(1))
     dispatch.why_not.cache_clear()
 

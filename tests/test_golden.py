@@ -300,7 +300,10 @@ def test_golden(name: str, backend: str) -> None:
         if case.float32 is not None:
             narrow = run(cast(case.inputs, np.float32), case.kwargs)
             compare(narrow, case, np.float32, case.float32, "float32")
-        if backend in ("reference", "cuda-on-cpu"):  # the layout is made straight in ops, before any backend sees it
+        if backend in (
+            "reference",
+            "cuda-on-cpu",
+        ):  # the layout is made straight in ops, before any backend sees it
             return
         for layout in (transposed, backwards, read_only):
             arrays = {name: layout(a) for name, a in inputs.items()}

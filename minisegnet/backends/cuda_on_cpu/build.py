@@ -1,4 +1,4 @@
-"""Compiles text for the CPU with g++ into a shared library, once: the libraries are kept, by the hash of all that matters.
+"""Compiles text for the CPU with g++ into a shared library, once: libraries are kept, by the hash of all that matters.
 
 They lie in the user's cache folder: ``$XDG_CACHE_HOME/minisegnet`` or ``~/.cache/minisegnet``; where that can't be
 written, in a folder for temporary files that only this user can write.
@@ -32,8 +32,8 @@ def compiler() -> str | None:
 
 def why_not() -> str | None:
     """Say why CUDA sources can't be built for the CPU here; None if they can."""
-    if sys.platform == "win32":
-        return "the CUDA kernels run on the CPU only under Linux and macOS; use numba or numpy"
+    if sys.platform != "linux":
+        return "the CUDA kernels run on the CPU only under Linux; use numba or numpy"
     if compiler() is None:
         return (
             "running CUDA kernels on the CPU needs the compiler g++, and there is none; install it "

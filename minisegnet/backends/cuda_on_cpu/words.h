@@ -135,19 +135,21 @@ static inline float rsqrt(float v) { return 1.0f / sqrtf(v); }
 #define __logf logf
 static inline float __fdividef(float a, float b) { return a / b; }
 
-// With the rounding written out: the compiler must not make one fused instruction of two of these.
-static inline float __fadd_rn(float a, float b) { return a + b; }
-static inline float __fsub_rn(float a, float b) { return a - b; }
-static inline float __fmul_rn(float a, float b) { return a * b; }
-static inline float __fdiv_rn(float a, float b) { return a / b; }
-static inline float __fsqrt_rn(float a) { return sqrtf(a); }
-static inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
-static inline double __dadd_rn(double a, double b) { return a + b; }
-static inline double __dsub_rn(double a, double b) { return a - b; }
-static inline double __dmul_rn(double a, double b) { return a * b; }
-static inline double __ddiv_rn(double a, double b) { return a / b; }
-static inline double __dsqrt_rn(double a) { return sqrt(a); }
-static inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
+// With the rounding written out: the compiler must not make one fused instruction of two of these (a test builds with
+// fused ones allowed, as NVRTC does). It can't, across a call.
+#define FIBERS_ROUNDED static __attribute__((noinline, unused))
+FIBERS_ROUNDED float __fadd_rn(float a, float b) { return a + b; }
+FIBERS_ROUNDED float __fsub_rn(float a, float b) { return a - b; }
+FIBERS_ROUNDED float __fmul_rn(float a, float b) { return a * b; }
+FIBERS_ROUNDED float __fdiv_rn(float a, float b) { return a / b; }
+FIBERS_ROUNDED float __fsqrt_rn(float a) { return sqrtf(a); }
+FIBERS_ROUNDED float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
+FIBERS_ROUNDED double __dadd_rn(double a, double b) { return a + b; }
+FIBERS_ROUNDED double __dsub_rn(double a, double b) { return a - b; }
+FIBERS_ROUNDED double __dmul_rn(double a, double b) { return a * b; }
+FIBERS_ROUNDED double __ddiv_rn(double a, double b) { return a / b; }
+FIBERS_ROUNDED double __dsqrt_rn(double a) { return sqrt(a); }
+FIBERS_ROUNDED double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
 
 static inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned((uint64_t)a * b >> 32); }
 static inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {

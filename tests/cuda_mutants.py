@@ -123,6 +123,25 @@ MUTANTS = [
         "relu",
         "wide",
     ),
+<<<<<<< HEAD
+=======
+    Mutant(
+        "all threads of a row take its first pixel",
+        "prelude",
+        "int(blockIdx.y * blockDim.x + threadIdx.x)",
+        "int(blockIdx.y * blockDim.x)",
+        "crop2d",
+        "values",
+    ),
+    Mutant(
+        "all threads of a row take its first pixel",
+        "prelude",
+        "int(blockIdx.y * blockDim.x + threadIdx.x)",
+        "int(blockIdx.y * blockDim.x)",
+        "crop2d",
+        "values",
+    ),
+>>>>>>> cuda-gather
     # arrange
     Mutant(
         "one column too far",
@@ -161,6 +180,30 @@ MUTANTS = [
     Mutant("nine rounds", "dropout", "round < 10", "round < 9", "dropout", "values"),
     # pool
     Mutant(
+        "the last row of windows isn't asked",
+        "pool",
+        "grow(reach + 2 * (index)row + 1, oh + 1);",
+        "grow(reach + 2 * (index)row + 1, oh);",
+        "max_pool2d",
+        "values",
+    ),
+    Mutant(
+        "lanes of a warp forget which NaN is the last",
+        "pool",
+        "if (is_nan(a.value) && is_nan(b.value)) return a.where > b.where ? a : b;",
+        "if (is_nan(a.value) && is_nan(b.value)) return a;",
+        "adaptive_max_pool2d",
+        "values",
+    ),
+    Mutant(
+        "a window's last tap",
+        "pool",
+        "min(start + (index)K * d, (index)size)",
+        "min(start + (index)K * d - 1, (index)size)",
+        "max_pool2d",
+        "values",
+    ),
+    Mutant(
         "the later of two equal maxima",
         "pool",
         "value > best.value",
@@ -196,8 +239,8 @@ MUTANTS = [
     Mutant(
         "the first of repeated places stays",
         "pool",
-        "for (int h = rows.stop - 1; h >= rows.first && found < 0; --h)",
-        "for (int h = rows.first; h < rows.stop && found < 0; ++h)",
+        "for (int h = rows.stop - 1; h >= rows.first && !found; --h)",
+        "for (int h = rows.first; h < rows.stop && !found; ++h)",
         "max_unpool2d",
         "values",
     ),
@@ -209,7 +252,47 @@ MUTANTS = [
         "max_pool2d",
         "values",
     ),
+    Mutant(
+        "height for width",
+        "pool",
+        "Range rows = bin_of(p.row, H, OH), columns = bin_of(p.column, W, OW);\n    Best best = {-INFINITY, -1};\n    for (int row",
+        "Range rows = bin_of(p.row, W, OH), columns = bin_of(p.column, H, OW);\n    Best best = {-INFINITY, -1};\n    for (int row",
+        "adaptive_max_pool2d",
+        "behind",
+    ),
+    Mutant(
+        "the last row of windows isn't asked",
+        "pool",
+        "grow(reach + 2 * (index)row + 1, oh + 1);",
+        "grow(reach + 2 * (index)row + 1, oh);",
+        "max_pool2d",
+        "values",
+    ),
+    Mutant(
+        "lanes of a warp forget which NaN is the last",
+        "pool",
+        "if (is_nan(a.value) && is_nan(b.value)) return a.where > b.where ? a : b;",
+        "if (is_nan(a.value) && is_nan(b.value)) return a;",
+        "adaptive_max_pool2d",
+        "values",
+    ),
+    Mutant(
+        "a window's last tap",
+        "pool",
+        "min(start + (index)K * d, (index)size)",
+        "min(start + (index)K * d - 1, (index)size)",
+        "max_pool2d",
+        "values",
+    ),
     # resize
+    Mutant(
+        "a pixel's lower neighbours aren't asked",
+        "resize",
+        "first_at(r - 1, size",
+        "first_at(r, size",
+        "resize_bilinear",
+        "values",
+    ),
     Mutant(
         "bottom row beyond the map",
         "resize",
@@ -234,7 +317,31 @@ MUTANTS = [
         "resize_nearest",
         "values",
     ),
+    Mutant(
+        "a pixel's lower neighbours aren't asked",
+        "resize",
+        "first_at(r - 1, size",
+        "first_at(r, size",
+        "resize_bilinear",
+        "values",
+    ),
     # roi
+    Mutant(
+        "the last pixel of a bin isn't looked for",
+        "roi",
+        "grow(column_reach + 1, column + 1);",
+        "grow(column_reach + 1, column);",
+        "roi_pool",
+        "values",
+    ),
+    Mutant(
+        "the pixel before a sample gets nothing",
+        "roi",
+        "if (sample.low == place) weight += sample.low_weight;",
+        "",
+        "roi_align",
+        "values",
+    ),
     Mutant(
         "NaN hidden in a bin",
         "roi",
@@ -259,6 +366,25 @@ MUTANTS = [
         "roi_align",
         "values",
     ),
+<<<<<<< HEAD
+=======
+    Mutant(
+        "the last pixel of a bin isn't looked for",
+        "roi",
+        "grow(column_reach + 1, column + 1);",
+        "grow(column_reach + 1, column);",
+        "roi_pool",
+        "values",
+    ),
+    Mutant(
+        "the pixel before a sample gets nothing",
+        "roi",
+        "if (sample.low == place) weight += sample.low_weight;",
+        "",
+        "roi_align",
+        "values",
+    ),
+>>>>>>> cuda-gather
     # boxes
     Mutant(
         "the later of two equal scores first",
@@ -284,7 +410,7 @@ MUTANTS = [
         "nms",
         "order",
     ),
-    # linear and convolutions
+    # linear
     Mutant(
         "slices read before they are complete",
         "linear",
@@ -309,6 +435,7 @@ MUTANTS = [
         "linear",
         "behind",
     ),
+    # conv
     Mutant(
         "taps beyond the last are read",
         "conv",
@@ -365,6 +492,7 @@ MUTANTS = [
         "conv2d_by_tiles",
         "wide",
     ),
+    # conv_direct
     Mutant(
         "the group's channels forgotten",
         "conv_direct",

@@ -123,8 +123,6 @@ MUTANTS = [
         "relu",
         "wide",
     ),
-<<<<<<< HEAD
-=======
     Mutant(
         "all threads of a row take its first pixel",
         "prelude",
@@ -141,7 +139,6 @@ MUTANTS = [
         "crop2d",
         "values",
     ),
->>>>>>> cuda-gather
     # arrange
     Mutant(
         "one column too far",
@@ -366,8 +363,6 @@ MUTANTS = [
         "roi_align",
         "values",
     ),
-<<<<<<< HEAD
-=======
     Mutant(
         "the last pixel of a bin isn't looked for",
         "roi",
@@ -384,7 +379,6 @@ MUTANTS = [
         "roi_align",
         "values",
     ),
->>>>>>> cuda-gather
     # boxes
     Mutant(
         "the later of two equal scores first",

@@ -181,6 +181,15 @@ def is_cupy(array: object) -> bool:
     return type(array).__module__.partition(".")[0] == "cupy"
 
 
+def array_module(array: Array) -> Any:
+    """Return the module that the array comes from, ``numpy`` or ``cupy``: its functions take the array.
+
+    >>> array_module(np.zeros(2)).__name__
+    'numpy'
+    """
+    return importlib.import_module("cupy") if is_cupy(array) else np
+
+
 @cache
 def _load(name: str) -> ModuleType:
     require(name)
@@ -231,5 +240,14 @@ def to_backend(array: Array) -> Array:
 
 
 def to_numpy(array: Array) -> Array:
-    """Return the array as a NumPy array; one that lies on the GPU is copied."""
-    return array.get() if is_cupy(array) else np.asarray(array)  # type: ignore[attr-defined]
+    """Return the array as a NumPy array; one that lies on the GPU is copied.
+
+    The copy waits for the GPU. So this is also where bad labels and indices come to light that kernels have met since
+    the last time: they raise here.
+    """
+    if not is_cupy(array):
+        return np.asarray(array)
+    copy: Array = array.get()  # type: ignore[attr-defined]
+    problems = importlib.import_module("minisegnet.backends.cupy.problems")
+    problems.raise_found()
+    return copy

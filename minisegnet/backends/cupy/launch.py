@@ -18,7 +18,7 @@ import numpy as np
 
 from minisegnet.arrays import Array
 
-from . import manifest
+from . import manifest, problems
 
 THREADS = 256  # threads in a block, for the kernels that `each` starts
 MOST_BLOCKS = 1 << 20  # blocks that `each` starts at most; a kernel's FOR_EACH goes round more often then
@@ -77,18 +77,12 @@ def zeros(shape: int | Sequence[int], like: Array, dtype: Any = None) -> Array:
     return array
 
 
-def problem(like: Array) -> Array | None:
-    """Return the flag (one int32) that kernels set when a label or an index is bad; None on the CPU.
+def problem(like: Array) -> problems.Asked | None:
+    """Stand for the kernel's flag for bad labels and indices (see problems.py); None on the CPU.
 
     There the values were checked before any kernel ran.
     """
-    return _problem_flag(int(like.device.id)) if on_gpu(like) else None  # type: ignore[attr-defined]
-
-
-@cache
-def _problem_flag(device: int) -> Array:
-    flag: Array = importlib.import_module("cupy").zeros(1, np.int32)
-    return flag
+    return problems.Asked(int(like.device.id)) if on_gpu(like) else None  # type: ignore[attr-defined]
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -186,6 +180,8 @@ def bound_arguments(
     ready = []
     for parameter, argument in zip(parameters, arguments, strict=True):
         what = f"{kernel}: {parameter.name}"
+        if isinstance(argument, problems.Asked):
+            argument = problems.flag(argument.device, kernel)
         wanted = np.dtype(dtype) if parameter.type == "real" else np.dtype(TYPES[parameter.type])
         convert = _pointer if parameter.pointer else _number
         ready.append(convert(what, argument, wanted, parameter, gpu))

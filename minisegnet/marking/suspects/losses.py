@@ -92,7 +92,12 @@ def _bce_weights(a: SimpleNamespace) -> float:
 # Overflow
 
 
-@suspect(f"{CE}.overflow", CE, "loss", """exp overflows for large logits: subtract the largest logit of each pixel before exp""")
+@suspect(
+    f"{CE}.overflow",
+    CE,
+    "loss",
+    """exp overflows for large logits: subtract the largest logit of each pixel before exp""",
+)
 def _(a: SimpleNamespace) -> Any:
     e = np.exp(a.logits)
     return _from_probs(a, e / e.sum(axis=1, keepdims=True))
@@ -109,9 +114,14 @@ def _(a: SimpleNamespace) -> Any:
 
 for _tiny in (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-15, 1e-16):
 
-    @suspect(f"{CE}.log-of-zero", CE, "loss", """a small number inside the logarithm bounds the loss, so that it is wrong where the
-        probability is tiny: take the loss from the logits, log(sum of exp(z - max)) - (z[label] - max)""")
-        def _(a: SimpleNamespace, tiny: float = _tiny) -> Any:
+    @suspect(
+        f"{CE}.log-of-zero",
+        CE,
+        "loss",
+        """a small number inside the logarithm bounds the loss, so that it is wrong where the
+        probability is tiny: take the loss from the logits, log(sum of exp(z - max)) - (z[label] - max)""",
+    )
+    def _(a: SimpleNamespace, tiny: float = _tiny) -> Any:
         return _from_probs(a, right(CE, a, "probs") + tiny)
 
 
@@ -133,19 +143,34 @@ def _from_probs(a: SimpleNamespace, probs: Any) -> Any:
     return np.array(total)
 
 
-@suspect(f"{CE}.overflow", CE, "probs", """exp overflows for large logits: subtract the largest logit of each pixel before exp""")
+@suspect(
+    f"{CE}.overflow",
+    CE,
+    "probs",
+    """exp overflows for large logits: subtract the largest logit of each pixel before exp""",
+)
 def _(a: SimpleNamespace) -> Any:
     e = np.exp(a.logits)
     return e / e.sum(axis=1, keepdims=True)
 
 
-suspect(f"{CE}.sign", CE, "loss", "the sign is wrong: the loss is minus the logarithm of the label's probability")(lambda a: -right(CE, a))
-suspect(f"{CE}.probs-are-logits", CE, "probs", "the second result is the logits; return the probabilities, softmax(logits)")(
-    lambda a: a.logits
+suspect(
+    f"{CE}.sign", CE, "loss", "the sign is wrong: the loss is minus the logarithm of the label's probability"
+)(lambda a: -right(CE, a))
+suspect(
+    f"{CE}.probs-are-logits",
+    CE,
+    "probs",
+    "the second result is the logits; return the probabilities, softmax(logits)",
+)(lambda a: a.logits)
+
+
+@suspect(
+    f"{CE}.probs-are-logits",
+    CE,
+    "probs",
+    "the second result is log(probs); return the probabilities themselves",
 )
-
-
-@suspect(f"{CE}.probs-are-logits", CE, "probs", "the second result is log(probs); return the probabilities themselves")
 def _(a: SimpleNamespace) -> Any:
     return right("log_softmax", SimpleNamespace(x=a.logits, axis=1))
 
@@ -186,10 +211,15 @@ def _bce_from(a: SimpleNamespace, each: Any) -> Any:
 
 DLOSS = """dloss is missing: the gradient of what comes after is multiplied in, even where it is often 1"""
 for _op in (CE_BACK, BCE_BACK):
-    suspect(f"{_op}.dloss-forgotten", _op, "dlogits", DLOSS)(lambda a, op=_op: right(op, a, dloss=np.ones_like(a.dloss)))
-    suspect(f"{_op}.sign", _op, "dlogits", "the sign is wrong: the gradient is (probability - label) times the rest")(
-        lambda a, op=_op: -right(op, a)
+    suspect(f"{_op}.dloss-forgotten", _op, "dlogits", DLOSS)(
+        lambda a, op=_op: right(op, a, dloss=np.ones_like(a.dloss))
     )
+    suspect(
+        f"{_op}.sign",
+        _op,
+        "dlogits",
+        "the sign is wrong: the gradient is (probability - label) times the rest",
+    )(lambda a, op=_op: -right(op, a))
 
 
 def _scale(a: SimpleNamespace) -> Any:
@@ -209,8 +239,13 @@ suspect(f"{CE_BACK}.one-hot-forgotten", CE_BACK, "dlogits", """the label is miss
     probs at the others""")(lambda a: a.probs * _scale(a)[:, None])  # fmt: skip
 
 
-@suspect(f"{CE_BACK}.only-label", CE_BACK, "dlogits", """only the label's class gets a gradient; the others get their probability, too:
-    raising them lowers the label's""")
+@suspect(
+    f"{CE_BACK}.only-label",
+    CE_BACK,
+    "dlogits",
+    """only the label's class gets a gradient; the others get their probability, too:
+    raising them lowers the label's""",
+)
 def _(a: SimpleNamespace) -> Any:
     labels = np.where(_counted(a), a.target, 0)[:, None]
     one_hot = np.zeros_like(a.probs)
@@ -218,7 +253,9 @@ def _(a: SimpleNamespace) -> Any:
     return (a.probs - 1) * one_hot * _scale(a)[:, None]
 
 
-@suspect(f"{CE_BACK}.ignored-get-gradient", CE_BACK, "dlogits", """ignored pixels get a gradient; theirs is 0""")
+@suspect(
+    f"{CE_BACK}.ignored-get-gradient", CE_BACK, "dlogits", """ignored pixels get a gradient; theirs is 0"""
+)
 def _(a: SimpleNamespace) -> Any:
     if a.weight is not None or a.pixel_weight is not None:
         return None
@@ -226,7 +263,12 @@ def _(a: SimpleNamespace) -> Any:
     return right(CE_BACK, a) + np.where(_counted(a), 0, a.dloss / count)[:, None] * a.probs
 
 
-@suspect(f"{BCE_BACK}.ignored-get-gradient", BCE_BACK, "dlogits", """ignored elements get a gradient; theirs is 0""")
+@suspect(
+    f"{BCE_BACK}.ignored-get-gradient",
+    BCE_BACK,
+    "dlogits",
+    """ignored elements get a gradient; theirs is 0""",
+)
 def _(a: SimpleNamespace) -> Any:
     if a.ignore_index is None:
         return right(BCE_BACK, a)

@@ -10,12 +10,15 @@ from minisegnet.marking.compare import Problem, equal, result_names, wrong_entri
 from minisegnet.marking.contract import contract
 from minisegnet.marking.numeric import derivative
 from minisegnet.marking.report import Failure
-from minisegnet.marking.seen import seen
+from minisegnet.marking.seen import is_empty, seen
 from minisegnet.marking.suspects import SUSPECTS, Suspect
 from minisegnet.marking.way import Way
 
 if TYPE_CHECKING:
     from minisegnet.marking.judge import Tried
+
+
+ORDINARY = ("normal", "counting", "integers")  # values without anything special in them
 
 
 def explain(op: str, way: Way, tried: Sequence["Tried"], small: "Tried", problem: Problem) -> Failure:
@@ -68,7 +71,7 @@ def likely(op: str, output: str, tried: Sequence["Tried"]) -> tuple[Suspect | No
     and it doesn't.
     """
     answers = [(t, t.got(output)) for t in tried if t.case.dtype == "float64" and t.case.layout == "plain"]
-    answers = [(t, got) for t, got in answers if got is not None]
+    answers = [(t, got) for t, got in answers if got is not None and not is_empty(t.case)]
     last = answers[-1][0] if answers else None
     partly: tuple[int, Suspect] | None = None
     for suspect in SUSPECTS.get(op, ()):
@@ -85,8 +88,12 @@ def likely(op: str, output: str, tried: Sequence["Tried"]) -> tuple[Suspect | No
 
 
 def _weigh(suspect: Suspect, answers: Sequence[tuple["Tried", Any]], last: Any) -> tuple[int, int, bool]:
-    """Count the cases that a suspect explains, and the failing ones that it doesn't; (0, …) rules it out."""
-    telling, unexplained, explains_last = 0, 0, False
+    """Count the cases that a suspect explains, and the failing ones that it doesn't; (0, …) rules it out.
+
+    What the learner gets right and the suspect doesn't rules it out. Cases of special values (NaN, ties) are told apart:
+    there a second mistake can hide the first, so that they alone don't clear a suspect who explains ordinary ones.
+    """
+    telling, ordinary, unexplained, cleared, explains_last = 0, 0, 0, 0, False
     for tried, got in answers:
         right = _right(tried.case, suspect.output)
         if right is None:
@@ -96,14 +103,19 @@ def _weigh(suspect: Suspect, answers: Sequence[tuple["Tried", Any]], last: Any) 
         if wrong is None:
             unexplained += not is_right
             continue
-        differs, alike = not equal(wrong, right), equal(got, wrong)
-        if is_right and differs:
-            return 0, 0, False
-        if not is_right:
+        alike = equal(got, wrong)
+        if is_right and not equal(wrong, right):
+            if tried.case.fill in ORDINARY:
+                return 0, 0, False
+            cleared += 1
+        elif not is_right:
             telling += alike
+            ordinary += alike and tried.case.fill in ORDINARY
             unexplained += not alike
             explains_last |= alike and tried is last
-    return telling, unexplained, explains_last
+    if cleared and ordinary < 3:
+        return 0, 0, False
+    return telling, unexplained + cleared, explains_last
 
 
 def _right(case: Case, output: str) -> Any:

@@ -61,13 +61,14 @@ def _not_square(case: Case) -> bool:
     return "H" in case.sizes and case.sizes["H"] != case.sizes["W"]
 
 
-def _is_empty(case: Case) -> bool:
+def is_empty(case: Case) -> bool:
+    """Say whether the case has no picture at all."""
     batch = FAMILIES[case.op].batch
     return bool(batch) and case.sizes[batch] == 0
 
 
 FEATURES: dict[str, Callable[[Case], bool]] = {
-    "an empty batch": _is_empty,
+    "an empty batch": is_empty,
     "float32 arrays": lambda case: case.dtype == "float32",
     "read-only arrays": lambda case: case.layout == "read-only",
     "arrays that aren't contiguous in memory (slices, transposed ones)": lambda case: (

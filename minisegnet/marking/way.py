@@ -58,14 +58,19 @@ class Way:
         return caller.call(self.op, positional, options, self.positional[: len(positional)], case.layout)
 
 
-def uses_one_number_for_two(case: Case) -> bool:
+def numbers_of(case: Case) -> set[str]:
+    """Name the arguments that are one integer where height and width are meant."""
+    return {name for name, v in (case.arguments() or {}).items() if name in PAIRS and isinstance(v, int)}
+
+
+def pairs_of(case: Case) -> set[str]:
+    """Name the arguments that are an (h, w) pair."""
+    return {name for name, v in (case.arguments() or {}).items() if name in PAIRS and isinstance(v, tuple)}
+
+
+def uses_one_number(case: Case) -> bool:
     """Say whether one integer of the case stands for height and width."""
-    return any(isinstance(v, int) for name, v in (case.arguments() or {}).items() if name in PAIRS)
-
-
-def uses_pairs(case: Case) -> bool:
-    """Say whether the case gives an option as an (h, w) pair."""
-    return any(isinstance(v, tuple) for name, v in (case.arguments() or {}).items() if name in PAIRS)
+    return bool(numbers_of(case))
 
 
 def find_way(op: str, taken: Taken) -> Way:

@@ -4,15 +4,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from minisegnet.marking.calling import Caller, Outcome
-from minisegnet.marking.cases import Case, cases
-from minisegnet.marking.compare import Problem, as_array, problems, result_names
+from minisegnet.marking.cases import ORDINARY, Case, cases
+from minisegnet.marking.compare import Problem, as_array, equal, problems, result_names
 from minisegnet.marking.contract import contract
-from minisegnet.marking.hints import ORDINARY, explain
+from minisegnet.marking.hints import explain
 from minisegnet.marking.numeric import vjp_problem
 from minisegnet.marking.report import Failure, Verdict
 from minisegnet.marking.shrink import shrink
 from minisegnet.marking.way import Way, WrongSignature, find_way, numbers_of, pairs_of, uses_one_number
 
+WAVERS = "it answers differently when it is called again with the same arguments"
 MOST_LATE = 1  # a function that takes too long once is not waited for again
 
 
@@ -160,6 +161,8 @@ class Judge:
             case = shrink(first.case, lambda case: self._fails_alike(case, problem))
             small = self._try(case)
             problem = next((p for p in small.problems if _alike(p, problem)), problem)
+            if problem.kind == "values" and self._wavers(small, problem.output):
+                problem = replace(problem, kind="unstable", text=WAVERS)
         return explain(self.op, self.way, self.tried, small, problem)
 
     def _fails_alike(self, case: Case, problem: Problem) -> bool:
@@ -167,16 +170,17 @@ class Judge:
             return False
         return any(_alike(p, problem) for p in self._try(case).problems)
 
+    def _wavers(self, tried: Tried, output: str) -> bool:
+        """Say whether the same call gives something else now."""
+        before, after = tried.got(output), self._try(tried.case).got(output)
+        return before is not None and after is not None and not equal(after, before)
+
     def _unsteady(self) -> Failure | None:
         """Call again what was called first: who remembers something of the calls between answers differently now."""
         again = [self._try(t.case) for t in self.tried[:3]]
         for tried in again:
             if tried.problems:
-                problem = replace(
-                    tried.problems[0],
-                    kind="unstable",
-                    text="it answers differently when it is called again with the same arguments",
-                )
+                problem = replace(tried.problems[0], kind="unstable", text=WAVERS)
                 return explain(self.op, self.way, self.tried, tried, problem)
         told = vjp_problem(self.op, self.way, self.caller)
         return Failure(self.op, (), Problem("gradient", "", told)) if told else None

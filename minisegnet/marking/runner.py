@@ -128,8 +128,8 @@ class Learner:
         if answer == "late":
             self._stop()
             raise Trouble(
-                f"importing it takes more than {self.limits.importing:.0f} seconds. A loop without an end? Code that should "
-                'not run on import belongs under `if __name__ == "__main__":`'
+                f"importing it takes more than {self.limits.importing:.0f} seconds. A loop without an end? Code that "
+                'should not run on import belongs under `if __name__ == "__main__":`'
             )
         if answer is None:
             raise Trouble(f"importing it ended the process: {self._death()}")

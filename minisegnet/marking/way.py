@@ -8,7 +8,7 @@ import numpy as np
 from minisegnet.marking.calling import Caller, Outcome, Taken
 from minisegnet.marking.cases import Arguments, Case, paired
 from minisegnet.marking.contract import PAIRS, Contract, contract
-from minisegnet.words import did_you_mean
+from minisegnet.words import did_you_mean, nearest
 
 
 class WrongSignature(Exception):
@@ -81,8 +81,10 @@ def find_way(op: str, taken: Taken) -> Way:
     _check_order(its, taken)
     positional: list[str] = []
     for name, theirs in zip(its.positional, taken.names, strict=False):
-        if theirs in its.options:
-            break
+        if theirs in its.options or (
+            name in its.defaults and theirs != name and nearest(theirs, its.options)
+        ):
+            break  # an option, by whatever name
         positional.append(name)
     if taken.any_number:
         positional = list(its.positional)
@@ -109,7 +111,7 @@ def find_way(op: str, taken: Taken) -> Way:
 
 
 def _check_order(its: Contract, taken: Taken) -> None:
-    """A function whose parameters have the contract's names in another order would be marked upside down."""
+    """Refuse the contract's names in another order: such a function would be marked upside down."""
     names = [name for name in its.positional if name not in its.defaults]
     theirs = list(taken.names[: len(names)])
     if theirs != names and sorted(theirs) == sorted(names):

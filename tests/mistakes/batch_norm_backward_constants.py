@@ -1,6 +1,3 @@
-import numpy as np
-
-
 def batch_norm_backward(dy, x, gamma, mean, inv_std, *, training):
     axes = (0, *range(2, x.ndim))
     shape = (1, -1, *(1,) * (x.ndim - 2))

@@ -12,6 +12,12 @@ def line(values, output, align):
 
 def resize_bilinear(x, size, *, align_corners=False):
     OH, OW = size if isinstance(size, tuple) else (size, size)
-    tall = np.apply_along_axis(line, 2, x, OH, align_corners) if x.size else np.zeros((0, x.shape[1], OH, x.shape[3]))
-    wide = np.apply_along_axis(line, 3, tall, OW, align_corners) if x.size else np.zeros((0, x.shape[1], OH, OW))
+    tall = (
+        np.apply_along_axis(line, 2, x, OH, align_corners)
+        if x.size
+        else np.zeros((0, x.shape[1], OH, x.shape[3]))
+    )
+    wide = (
+        np.apply_along_axis(line, 3, tall, OW, align_corners) if x.size else np.zeros((0, x.shape[1], OH, OW))
+    )
     return wide.astype(x.dtype)

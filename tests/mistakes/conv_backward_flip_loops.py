@@ -3,8 +3,8 @@ import numpy as np
 
 def conv2d_backward(dy, x, w, *, stride=1, padding=0):
     s, p = stride, padding
-    N, C, H, W = x.shape
-    K, _, KH, KW = w.shape
+    _, C, H, W = x.shape
+    _, _, KH, KW = w.shape
     dx, dw = np.zeros_like(x), np.zeros_like(w)
     for n, k, oh, ow in np.ndindex(*dy.shape):
         for c, i, j in np.ndindex(C, KH, KW):

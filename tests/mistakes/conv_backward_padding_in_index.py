@@ -2,7 +2,7 @@ import numpy as np
 
 
 def conv2d_backward(dy, x, w, *, stride=1, padding=0):
-    N, C, H, W = x.shape
+    _, _, H, W = x.shape
     dx, dw, db = np.zeros_like(x), np.zeros_like(w), np.zeros(len(w), x.dtype)
     for n, k, oh, ow in np.ndindex(*dy.shape):
         g = dy[n, k, oh, ow]

@@ -2,7 +2,9 @@ import numpy as np
 
 
 def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
-    (sh, sw), (ph, pw), (dh, dw) = (v if isinstance(v, tuple) else (v, v) for v in (stride, padding, dilation))
+    (sh, sw), (ph, pw), (dh, dw) = (
+        v if isinstance(v, tuple) else (v, v) for v in (stride, padding, dilation)
+    )
     N, _, H, W = x.shape
     K, C, KH, KW = w.shape
     OH, OW = (H + 2 * ph - dh * (KH - 1) - 1) // sh + 1, (W + 2 * pw - dw * (KW - 1) - 1) // sw + 1

@@ -2,7 +2,7 @@ import numpy as np
 
 
 def conv2d(x, w, *, stride=1, dilation=1):
-    N, C, H, W = x.shape
+    N, _, H, W = x.shape
     K, _, KH, KW = w.shape
     OH = (H - stride * (KH - 1) - 1) // dilation + 1
     OW = (W - stride * (KW - 1) - 1) // dilation + 1

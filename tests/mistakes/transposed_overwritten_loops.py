@@ -2,7 +2,7 @@ import numpy as np
 
 
 def conv_transpose2d(x, w, *, stride=1):
-    N, C, H, W = x.shape
+    N, _, H, W = x.shape
     _, K, KH, KW = w.shape
     y = np.zeros((N, K, (H - 1) * stride + KH, (W - 1) * stride + KW), x.dtype)
     for h in range(H):

@@ -38,10 +38,10 @@ def problems(case: Case, outcome: Outcome) -> list[Problem]:
     """List what is wrong with an answer, part by part."""
     if outcome.how != "returned":
         return [Problem(outcome.how, "", _told(outcome))]
-    found = []
+    found: list[Problem] = []
     if outcome.changed:
-        names = " and ".join(outcome.changed)
-        found.append(Problem("changed", outcome.changed[0], f"it changes its argument {names}"))
+        listed = " and ".join(outcome.changed)
+        found.append(Problem("changed", outcome.changed[0], f"it changes its argument {listed}"))
     names, expected = result_names(case), case.expected() or ()
     counted = _count(outcome, names)
     if counted is not None:
@@ -80,6 +80,8 @@ def _count(outcome: Outcome, names: tuple[str, ...]) -> Problem | None:
 def _part(name: str, right: Any, got: Any, case: Case) -> Problem | None:
     if got is None:
         return Problem("nothing", name, f"{name} is None; expected an array of shape {right.shape}")
+    if isinstance(got, Strange) and got.kind.startswith("array of shape"):
+        return Problem("shape", name, f"{name} is a huge {got.kind}; expected {right.shape}")
     if isinstance(got, Strange):
         return Problem("kind", name, f"{name} is of type {got.kind}; expected a NumPy array")
     number = isinstance(got, Number)

@@ -136,15 +136,12 @@ class Learner:
         if not answer["loaded"]:
             self._stop()
             raise Trouble(_import_error(answer))
-        self.functions = {
-            op: Taken(**{n: tuple(v) if isinstance(v, list | tuple) else v for n, v in its.items()})
-            for op, its in answer["functions"].items()
-        }
+        self.functions = {op: Taken(**its) for op, its in answer["functions"].items()}
         self.ours, self.others = tuple(answer["ours"]), tuple(answer["others"])
 
     def _ask(self, message: dict[str, Any], seconds: float) -> Any:
         """Return the answer, None where the process has ended, or "late"."""
-        assert self._process is not None and self._process.stdin is not None
+        assert self._process is not None and self._process.stdin is not None  # it was started
         try:
             send(self._process.stdin, message)
         except OSError:  # it has gone

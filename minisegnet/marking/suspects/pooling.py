@@ -31,7 +31,7 @@ def _windows(
 
 def _pooled(
     a: SimpleNamespace,
-    index: Callable[[Any, Any, tuple[int, ...], tuple[int, ...]], int] | None = None,
+    index: Callable[..., int] | None = None,
     zeros: bool = False,
     beats: Callable[[float, float], bool] = lambda v, best: v > best or v != v,
 ) -> tuple[Any, Any]:

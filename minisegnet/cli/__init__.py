@@ -26,6 +26,7 @@ COMMANDS = {
     "sample-data": "write synthetic pictures and masks as a folder, to try the other commands on",
     "diagnose": "say why a training doesn't learn, and what to try",
     "profile": "show where the time and memory of a training step go, layer by layer",
+    "check": "mark your own kernels: what passes, the smallest case that fails, the likely mistake",
     "models": "list the models: parameters, receptive field, size of the result",
     "compare": "run every op on one picture on each backend, compare them and draw the result",
     "doctor": "say what is installed, which backends can run and what to do about the others",

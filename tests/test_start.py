@@ -181,8 +181,10 @@ def test_what_cannot_be_is_told(words, told, tmp_path, monkeypatch, capsys):
         ("02_convolution", 2),
         ("lessons/02_convolution.py", 2),
         ("Bilinear", 7),
-    ]
-    + [("softmax-and-losses", 8), ("pool and unpool", 5), ("lessons\\12_unet.py", 12)],
+        ("softmax-and-losses", 8),
+        ("pool and unpool", 5),
+        ("lessons\\12_unet.py", 12),
+    ],
 )
 def test_a_lesson_by_number_or_name(word, number):
     assert stubs.number_of(word) == number

@@ -325,6 +325,8 @@ def _about_conduct(small: "Tried", problem: Problem) -> str:
     if problem.kind == "raised":
         if "read-only" in outcome.error:
             return CONDUCT["changed"]
+        if outcome.error_kind == "IndexError" and small.case.sizes.get("ignore", 0) > 1:
+            return "a label that is ignored (255) is no class: it can't be used as an index. Leave those pixels out first"
         return RAISES.get(outcome.error_kind, "")
     if problem.kind == "count" and len(outcome.values) != 1:
         return "return the array alone; what the backward needs it gets as arguments"

@@ -7,7 +7,7 @@ import numpy as np
 from minisegnet.marking.cases.case import Arguments, Fill, Spec, answer, family
 
 REDUCTIONS = ("mean", "sum", "none")
-IGNORED = 255
+IGNORED = 255  # no class; with ignore 1 it is class 0 that doesn't count, with 3 nothing counts at all
 
 LEAST = {"N": 1, "C": 1, "H": 1, "W": 1, "rank": 2, "weight": 0, "pixel": 0, "ignore": 0, "reduction": 0}
 SPECS: tuple[Spec, ...] = (
@@ -21,24 +21,26 @@ SPECS: tuple[Spec, ...] = (
     {"N": 3, "C": 2, "weight": 1},
     {"N": 3, "C": 2, "pixel": 1},
     {"N": 3, "C": 2, "ignore": 1},
+    {"N": 4, "C": 3, "ignore": 1},
     {"N": 3, "C": 2, "ignore": 2},
-    {"N": 3, "C": 2, "ignore": 1, "reduction": 2},
-    {"N": 2, "C": 3, "H": 2, "W": 2, "rank": 4, "ignore": 1},
-    {"N": 2, "C": 3, "H": 2, "W": 2, "rank": 4, "weight": 1, "ignore": 1},
+    {"N": 3, "C": 2, "ignore": 3},
+    {"N": 3, "C": 2, "ignore": 2, "reduction": 2},
+    {"N": 2, "C": 3, "H": 2, "W": 2, "rank": 4, "ignore": 2},
+    {"N": 2, "C": 3, "H": 2, "W": 2, "rank": 4, "weight": 1, "ignore": 2},
     {"N": 2, "C": 3, "H": 2, "W": 2, "rank": 4, "weight": 1, "pixel": 1, "reduction": 1},
     {"N": 2, "C": 3, "H": 2, "W": 2, "rank": 4},
 )
-MOST = {"N": 3, "C": 3, "H": 2, "W": 2, "rank": 4, "weight": 1, "pixel": 1, "ignore": 1, "reduction": 2}
+MOST = {"N": 3, "C": 3, "H": 2, "W": 2, "rank": 4, "weight": 1, "pixel": 1, "ignore": 2, "reduction": 2}
 SPECIAL = (("large", {"C": 2}), ("large", {"N": 2, "C": 3}))
 
 
 def _labels(s: Spec, fill: Fill, shape: tuple[int, ...]) -> Any:
     target = fill.rng.integers(0, s["C"], shape)
-    if s["ignore"] and target.size:
+    if s["ignore"] > 1 and target.size:
         share = fill.rng.random(shape) < 0.3
         share.reshape(-1)[-1] = True
         share.reshape(-1)[0] = False
-        target = np.where(share | (s["ignore"] == 2), IGNORED, target)
+        target = np.where(share | (s["ignore"] == 3), IGNORED, target)
     return target.astype(np.int64)
 
 
@@ -46,7 +48,7 @@ def _options(s: Spec, fill: Fill, weight: tuple[int, ...], pixel: tuple[int, ...
     return {
         "weight": fill.positive(*weight) if s["weight"] else None,
         "pixel_weight": fill.positive(*pixel) if s["pixel"] else None,
-        "ignore_index": IGNORED if s["ignore"] else None,
+        "ignore_index": (None, 0, IGNORED, IGNORED)[s["ignore"]],
         "reduction": REDUCTIONS[s["reduction"]],
     }
 
@@ -90,7 +92,8 @@ BINARY_SPECS: tuple[Spec, ...] = (
     {"N": 2, "W": 2, "pixel": 1},
     {"N": 2, "W": 2, "ignore": 1},
     {"N": 2, "W": 2, "ignore": 2},
-    {"N": 2, "H": 2, "W": 3, "weight": 1, "pixel": 1, "ignore": 1},
+    {"N": 2, "W": 2, "ignore": 3},
+    {"N": 2, "H": 2, "W": 3, "weight": 1, "pixel": 1, "ignore": 2},
     {"N": 2, "H": 2, "W": 3},
 )
 BINARY_MOST = MOST

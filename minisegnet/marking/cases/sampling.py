@@ -170,6 +170,7 @@ BOXES = {"R": 1, "spread": 2, "threshold": 2}
 BOXES_SPECS: tuple[Spec, ...] = (
     {"R": 2},
     *({"R": count, "spread": spread} for count in (3, 4, 6, 8) for spread in (2, 3, 5)),
+    *({"R": count, "spread": spread, "threshold": 1} for count in (3, 5, 7, 8) for spread in (3, 4)),
     {"R": 6, "threshold": 1},
     {"R": 6, "threshold": 0},
     {"R": 8, "threshold": 4},
@@ -182,7 +183,7 @@ def nms(s: Spec, fill: Fill) -> Arguments:
     """Build boxes, scores and the threshold."""
     rng, R = fill.rng, s["R"]
     corner = rng.integers(0, s["spread"] + 1, (R, 2)).astype(float)
-    size = rng.integers(1, 4, (R, 2))
+    size = rng.integers(2, 6, (R, 2))
     boxes = np.concatenate([corner, corner + size], axis=1).astype(fill.dtype)  # (R, 4)
     ties = fill.kind == "ties"
     scores = (rng.integers(1, 4, R) / 4 if ties else rng.permutation(R) / max(R, 1)).astype(fill.dtype)

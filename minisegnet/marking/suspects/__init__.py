@@ -1,6 +1,6 @@
 """Ops with a typical mistake in each, to compare a learner's answers with."""
 
-from minisegnet.marking.suspects import convolution, general
+from minisegnet.marking.suspects import convolution, general, layers, losses, pooling, sampling
 from minisegnet.marking.suspects.suspect import SUSPECTS, Suspect
 
-__all__ = ["SUSPECTS", "Suspect", "convolution", "general"]
+__all__ = ["SUSPECTS", "Suspect", "convolution", "general", "layers", "losses", "pooling", "sampling"]

@@ -200,7 +200,7 @@ def _(a: SimpleNamespace) -> Any:
 
 def _taps(a: SimpleNamespace, OH: int, OW: int, inside: bool = True) -> Iterator[tuple[int, ...]]:
     """Walk over all products of a convolution: n, k, c, oh, ow, i, j and the pixel that they meet."""
-    (N, C, H, W), (K, CG, KH, KW) = a.x.shape, a.w.shape
+    (N, _, H, W), (K, CG, KH, KW) = a.x.shape, a.w.shape
     (sh, sw), (ph, pw), (dh, dw) = a.stride, a.padding, a.dilation
     for n, k, oh, ow, cg, i, j in np.ndindex(N, K, OH, OW, CG, KH, KW):
         row, column = oh * sh - ph + i * dh, ow * sw - pw + j * dw
@@ -650,3 +650,37 @@ def _(a: SimpleNamespace) -> Any:
 )
 def _(a: SimpleNamespace) -> Any:
     return a.x.T @ a.dy
+
+
+for _part, _name in enumerate(("dx", "dw")):
+    for _option in ("stride", "padding", "dilation"):
+        for _how, _words in ((np.s_[::-1], "swapped"), (0, "one-for-both"), (1, "one-for-both")):
+
+            @suspect(
+                f"conv2d_backward.{_name}-{_option}-{_words}",
+                "conv2d_backward",
+                _name,
+                f"height and width are mixed up in {_option}: a pair is (h, w), the first for rows, the second for columns",
+            )
+            def _(a: SimpleNamespace, part: int = _part, option: str = _option, how: Any = _how) -> Any:
+                value = getattr(a, option)
+                return _moved(a, **{option: value[::-1] if isinstance(how, slice) else (value[how],) * 2})[
+                    part
+                ]
+
+
+for _part, _name in enumerate(("dx", "dw")):
+    for _option in ("stride", "padding", "dilation"):
+        for _how, _words in ((np.s_[::-1], "swapped"), (0, "one-for-both"), (1, "one-for-both")):
+
+            @suspect(
+                f"conv_transpose2d_backward.{_name}-{_option}-{_words}",
+                "conv_transpose2d_backward",
+                _name,
+                f"height and width are mixed up in {_option}: a pair is (h, w), the first for rows, the second for columns",
+            )
+            def _(a: SimpleNamespace, part: int = _part, option: str = _option, how: Any = _how) -> Any:
+                value = getattr(a, option)
+                return _collected(
+                    a, **{option: value[::-1] if isinstance(how, slice) else (value[how],) * 2}
+                )[part]

@@ -8,7 +8,11 @@ from minisegnet.marking.contract import PAIRS, RESULTS, contract
 from minisegnet.marking.suspects.suspect import right, suspect
 
 # Where an option left out is named better by a suspect of its own.
-NOT_THESE = {("max_pool2d", "stride"), ("avg_pool2d", "stride"), ("conv2d_backward", "need_dx")}
+NOT_THESE = {("max_pool2d", "stride"), ("avg_pool2d", "stride"), ("pad2d_backward", "mode")}
+NOT_THESE_OPS = {
+    "conv2d_backward",
+    "conv_transpose2d_backward",
+}  # another stride needs another dy: see convolution.py
 
 
 def _with(op: str, output: str, change: Callable[[SimpleNamespace], dict[str, Any]]) -> Callable[..., Any]:
@@ -27,15 +31,20 @@ def _ignored(op: str, output: str, name: str, default: Any) -> None:
     suspect(f"{op}.{name}-ignored", op, output, hint)(_with(op, output, lambda a: {name: value}))
 
 
+def _halves(a: SimpleNamespace, name: str) -> tuple[int, int]:
+    value: tuple[int, int] = getattr(a, name) or a.kernel_size  # stride=None is the window's size
+    return value
+
+
 def _one_for_both(op: str, output: str, name: str) -> None:
     def swapped(a: SimpleNamespace) -> dict[str, Any]:
-        return {name: getattr(a, name)[::-1]}
+        return {name: _halves(a, name)[::-1]}
 
     def first(a: SimpleNamespace) -> dict[str, Any]:
-        return {name: (getattr(a, name)[0],) * 2}
+        return {name: (_halves(a, name)[0],) * 2}
 
     def last(a: SimpleNamespace) -> dict[str, Any]:
-        return {name: (getattr(a, name)[1],) * 2}
+        return {name: (_halves(a, name)[1],) * 2}
 
     suspect(
         f"{op}.{name}-swapped",
@@ -57,6 +66,8 @@ def _mixed_up(op: str, output: str, name: str) -> None:
 
 def _all() -> None:
     for op, outputs in RESULTS.items():
+        if op in NOT_THESE_OPS:
+            continue
         its = contract(op)
         for output in outputs:
             if output.startswith("*"):

@@ -4,10 +4,13 @@ Where a learner's function answers like the suspect, and not like the reference,
 reads the learner's text: the same mistake is found in loops and in one line of einsum.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from minisegnet.marking.cases import Arguments, answer, paired
 from minisegnet.marking.contract import contract
@@ -30,10 +33,12 @@ class Suspect:
 
     def answer(self, arguments: Arguments) -> Any:
         """Return the wrong answer; None where the mistake can't be made with these arguments."""
-        try:
-            return self.run(SimpleNamespace(**paired(arguments)))
-        except (ValueError, IndexError, ZeroDivisionError):
-            return None
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a mistake may well divide by zero
+            try:
+                return self.run(SimpleNamespace(**paired(arguments)))
+            except (ValueError, IndexError, ZeroDivisionError):
+                return None
 
 
 SUSPECTS: dict[str, list[Suspect]] = {}

@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.as_backend:
         from minisegnet.marking import as_backend
 
-        return max(as_backend.run(targets[0]), 0 if passed else 1)
+        return as_backend.run(targets[0], report=reports[0], as_json=arguments.json)
     return 0 if passed else 1
 
 

@@ -1,9 +1,9 @@
 """Marks a learner's own kernels: what passes, the smallest case that fails, and the likely mistake.
 
-``mark(path)`` gives a :class:`~minisegnet.marking.report.Report`; ``minisegnet check`` prints it. The functions of the
-file run in a process of their own (`runner.py`, `child.py`); each is called with many small cases (`cases/`), compared with
-the reference (`compare.py`), its first failing case is made small (`shrink.py`) and compared with wrong versions
-(`suspects/`); what no wrong version explains is described (`seen.py`).
+``mark(path)`` gives a :class:`~minisegnet.marking.report.Report`; ``minisegnet check`` prints it. The functions of
+the file run in a process of their own (`runner.py`, `child.py`). Each is called with many small cases (`cases/`), and
+compared with the reference (`compare.py`). The first failing case is made small (`shrink.py`) and compared with wrong
+versions of the op (`suspects/`); what no wrong version explains is described (`seen.py`).
 """
 
 from typing import TYPE_CHECKING, Any

@@ -10,9 +10,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, BinaryIO, cast
 
-from minisegnet.marking.as_backend_text import told, told_progress, told_result
+from minisegnet.marking.as_backend_text import told, told_before, told_chosen, told_result
 from minisegnet.marking.contract import RESULTS
 from minisegnet.marking.marking import _is_file, mark
 from minisegnet.marking.report import Report
@@ -23,9 +23,7 @@ SECONDS = 120.0
 GRACE = 10.0  # how much longer the process may take to start and to end
 
 
-def run(
-    target: str, seconds: float = SECONDS, *, report: Report | None = None, as_json: bool = False
-) -> int:
+def run(target: str, seconds: float = SECONDS, *, report: Report | None = None, as_json: bool = False) -> int:
     """Train with the kernels of a file and print how it went.
 
     Parameters
@@ -51,23 +49,12 @@ def run(
         print("\n".join(told_before(report)), flush=True)
     last: dict[str, Any] = {"event": "died", "code": None}
     for event in _events(target, report, seconds):
-        if event["event"] in ("begin", "measured", "chosen", "step"):
+        if event["event"] in ("measured", "chosen", "step"):
             _show(event, as_json)
         else:
             last = event
-    code = _finish({**last, "seconds": seconds}, as_json)
+    code = _finish({**last, "seconds_in_all": seconds}, as_json)
     return code if report.passed else 1
-
-
-def told_before(report: Report) -> list[str]:
-    """Say whose kernels are used, and warn of those that are wrong."""
-    lines = [f"{report.name}: training the demo's network with it"]
-    wrong = [v.op for v in report.verdicts if v.status == "fail"]
-    if wrong:
-        them = "it is" if len(wrong) == 1 else "they are"
-        lines.append(f"Warning: {', '.join(wrong)} didn't pass the marking; {them} used as {them.split()[0]} "
-                     f"{them.split()[1]}, so expect less (minisegnet check {report.name} says what is wrong)")  # fmt: skip
-    return lines
 
 
 def _show(event: dict[str, Any], as_json: bool) -> None:
@@ -76,10 +63,14 @@ def _show(event: dict[str, Any], as_json: bool) -> None:
     if event["event"] == "step":
         if sys.stderr is not None and sys.stderr.isatty():
             end = "\r" if event["done"] < event["steps"] else "\n"
-            print(f"step {event['done']} of {event['steps']}, loss {event['loss']:.3f} ", end=end, file=sys.stderr)
+            print(
+                f"step {event['done']} of {event['steps']}, loss {event['loss']:.3f} ",
+                end=end,
+                file=sys.stderr,
+            )
         return
-    for line in told_progress(event):
-        print(line, flush=True)
+    if event["event"] == "chosen":
+        print("\n".join(told_chosen(event)), flush=True)
 
 
 def _finish(event: dict[str, Any], as_json: bool) -> int:
@@ -112,9 +103,8 @@ def _events(target: str, report: Report, seconds: float) -> Iterator[dict[str, A
         messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
         threading.Thread(target=_listen, args=(process, messages), daemon=True).start()
         threading.Thread(target=_drain, args=(process,), daemon=True).start()
-        assert process.stdin is not None
         with suppress(OSError):  # it has gone; the end of its messages will tell
-            send(process.stdin, order)
+            send(cast(BinaryIO, process.stdin), order)
         end = time.monotonic() + limits.importing + seconds + GRACE
         ended = False
         while not ended:
@@ -129,11 +119,20 @@ def _events(target: str, report: Report, seconds: float) -> Iterator[dict[str, A
                     yield {"event": "died", "code": code}
                 return
             yield message
-            ended = message["event"] in ("result", "late", "unusable", "unloaded", "uncalled", "nonfinite")
+            ended = message["event"] in (
+                "result",
+                "late",
+                "unusable",
+                "unloaded",
+                "uncalled",
+                "nonfinite",
+                "slow",
+            )
 
 
 @contextmanager
 def _process() -> Iterator["subprocess.Popen[bytes]"]:
+    """Start the process that loads the file; end it, whatever happens."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "minisegnet.marking.as_backend_child"],
         stdin=subprocess.PIPE,
@@ -158,9 +157,8 @@ def _process() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def _listen(process: "subprocess.Popen[bytes]", messages: "queue.Queue[dict[str, Any] | None]") -> None:
-    assert process.stdout is not None
     with suppress(OSError, ValueError):
-        while (message := receive(process.stdout)) is not None:
+        while (message := receive(cast(BinaryIO, process.stdout))) is not None:
             messages.put(message)
     messages.put(None)
 

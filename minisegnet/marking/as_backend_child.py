@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from minisegnet import use_backend
 from minisegnet.marking.as_backend_kernels import Stopwatch, Unusable, backend
-from minisegnet.marking.as_backend_task import LADDERS, MOST, TEST, Rung, Training, choose_model
+from minisegnet.marking.as_backend_task import LADDERS, MOST, TEST, Rung, Training, called_by, choose_model
 from minisegnet.marking.child import _functions, _limit, _load, _private_streams, _why
 from minisegnet.marking.wire import receive, send
 
@@ -40,8 +40,10 @@ def main() -> None:
         return
     functions, _ = _functions(module, set(order["ops"]))
     functions = {op: f for op, f in functions.items() if op not in order["unwritten"]}
+    trial = Trial(functions, getattr(module, "__file__", "") or "", end, tell)
+    threading.Thread(target=trial.watch, daemon=True).start()
     try:
-        Trial(functions, getattr(module, "__file__", "") or "", end, tell).run()
+        trial.run()
     except Unusable as error:
         tell("unusable", text=str(error))
     sys.stderr.flush()
@@ -103,8 +105,8 @@ class Trial:
     """Tries a learner's kernels on the demo's training, within a time."""
 
     def __init__(self, functions: dict[str, Any], file: str, end: float, tell: _Teller) -> None:
-        self.functions, self.end, self.tell = functions, end, tell
-        self.mine, self.ours = Side(functions, file), Side({}, file)
+        self.functions, self.file, self.end, self.tell = functions, file, end, tell
+        self.mine, self.ours = Side({}, file), Side({}, file)
         self.rung: Rung | None = None
 
     def run(self) -> None:
@@ -113,24 +115,34 @@ class Trial:
         if model is None:
             self.tell("uncalled", functions=sorted(self.functions))
             return
-        self.tell("begin", model=model)
-        threading.Thread(target=self._watch, daemon=True).start()
+        called = {op: f for op, f in self.functions.items() if op in called_by(model)}
+        self.mine = Side(called, self.file)
         rung, costs = self._climb(model)
-        steps = self._steps(rung, *costs)
+        steps = min(self._fitting(rung, *costs), MOST)
+        if steps < 1:
+            self.tell("slow", rung=rung._asdict(), seconds=list(costs), left=self._left())
+            return
         self.tell("chosen", rung=rung._asdict(), steps=steps, seconds=list(costs))
         done = self._train(model, rung, steps)
         if done:
-            notes = list(self.mine.notes.lines.values())
-            self.tell("result", model=model, functions=sorted(self.functions), steps=done, mine=self.mine.facts(), ours=self.ours.facts(), notes=notes)
+            self._compare(model, done)
+
+    def _compare(self, model: str, steps: int) -> None:
+        """Look at pictures that neither was trained on, and tell everything."""
+        mine, ours = self.mine.facts(), self.ours.facts()
+        notes = list(self.mine.notes.lines.values())
+        functions = sorted(self.functions)
+        self.tell("result", model=model, functions=functions, steps=steps, mine=mine, ours=ours, notes=notes)
 
     def _left(self) -> float:
         return self.end - time.monotonic()
 
-    def _watch(self) -> None:
+    def watch(self) -> None:
         """Say where it hangs, and end the process, when the time is over."""
         time.sleep(max(self._left(), 0))
-        rung = None if self.rung is None else self.rung._asdict()
-        self.tell("late", inside=self.mine.watch.inside, rung=rung, steps=len(self.mine.losses))
+        if self.rung is not None:
+            inside, steps = self.mine.watch.inside, len(self.mine.losses)
+            self.tell("late", inside=inside, rung=self.rung._asdict(), steps=steps)
         os._exit(LATE)
 
     # -----------------------------------------------------------------------------------------------------
@@ -141,7 +153,9 @@ class Trial:
         ladder = LADDERS[model]
         rung, costs = ladder[0], self._measure(model, ladder[0])
         for higher in ladder[1:]:
-            if MEASURED * higher.work / rung.work * sum(costs) > LOOK * self._left():  # a guess, rather too high
+            if (
+                MEASURED * higher.work / rung.work * sum(costs) > LOOK * self._left()
+            ):  # a guess, rather too high
                 break
             measured = self._measure(model, higher)
             if self._fitting(higher, *measured) < higher.least:
@@ -154,18 +168,15 @@ class Trial:
         self.rung, costs = rung, []
         for side in (self.mine, self.ours):
             side.begin(model, rung, MOST)
-            side.step()
-            costs.append(side.step())
+            first = side.step()
+            costs.append(side.step() if MEASURED * first < self._left() else first)
         self.tell("measured", rung=rung._asdict(), seconds=costs)
         return costs[0], costs[1]
 
     def _fitting(self, rung: Rung, mine: float, ours: float) -> int:
-        """Count the steps that fit into what is left. A look at the test pictures is a third of a step for each batch."""
+        """Count the steps that fit into what is left; a look at a batch of test pictures is half a step."""
         looking = math.ceil(TEST / rung.batch) * (mine + ours) / 2
         return int(max(SHARE * self._left() - looking, 0) / (mine + ours))
-
-    def _steps(self, rung: Rung, mine: float, ours: float) -> int:
-        return max(min(self._fitting(rung, mine, ours), MOST), 1)
 
     # -----------------------------------------------------------------------------------------------------
     # Training

@@ -1,7 +1,7 @@
 """A backend made of a learner's kernels, with NumPy's in the gaps and a stopwatch around each."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -27,8 +27,8 @@ class Unusable(Exception):
 class Stopwatch:
     """How long each kernel took, how often it was called, and which one is running now."""
 
-    seconds: Counter[str] = field(default_factory=Counter)  # type: ignore[arg-type]
-    calls: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    calls: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     inside: str = ""
 
     def time(self, op: str, function: Callable[[], Any]) -> Any:
@@ -47,7 +47,9 @@ class Stopwatch:
         self.calls.clear()
 
 
-def backend(functions: Mapping[str, Callable[..., Any]], file: str, watch: Stopwatch) -> tuple[ModuleType, "Notes"]:
+def backend(
+    functions: Mapping[str, Callable[..., Any]], file: str, watch: Stopwatch
+) -> tuple[ModuleType, "Notes"]:
     """Make a module of kernels for ``use_backend``: the given functions, else NumPy's.
 
     Parameters
@@ -179,18 +181,18 @@ class _Kernel:
             if got is None:
                 raise Unusable(f"{self.op}({call}): {name} is None; expected shape {wanted.shape}")
             if got.shape != wanted.shape:
-                raise Unusable(
-                    f"{self.op}({call}): {name} has shape {got.shape}; expected {wanted.shape}"
-                )
+                raise Unusable(f"{self.op}({call}): {name} has shape {got.shape}; expected {wanted.shape}")
             if got.dtype.kind not in "fiu" or (wanted.dtype.kind == "i" and got.dtype.kind == "f"):
                 raise Unusable(f"{self.op}: {name} has dtype {got.dtype}; expected {wanted.dtype}")
             if not np.allclose(
-                got, wanted, rtol=0, atol=NEAR * max(1.0, float(np.abs(wanted).max(initial=0))), equal_nan=True
+                got,
+                wanted,
+                rtol=0,
+                atol=NEAR * max(1.0, float(np.abs(wanted).max(initial=0))),
+                equal_nan=True,
             ):
                 off = float(np.abs(got - wanted).max())
-                self.notes.add(
-                    self.op, name, f"differs from NumPy's: {name} by up to {off:.3g}, for {call}"
-                )
+                self.notes.add(self.op, name, f"differs from NumPy's: {name} by up to {off:.3g}, for {call}")
             if wanted.dtype.kind == "f" and got.dtype != wanted.dtype:
                 self.notes.add(
                     self.op, "dtype", f"returns {got.dtype} for {wanted.dtype}; converted back each time"

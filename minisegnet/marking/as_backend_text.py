@@ -4,31 +4,39 @@ import textwrap
 from typing import Any
 
 from minisegnet.marking.as_backend_task import TEST, called_by
+from minisegnet.marking.report import Report
 
 WIDTH = 100
 SHOWN = 8  # kernels in the table
 SAME = 1e-3  # the first losses, relative: what rounding in float32 may do over a few steps
 
 
-def told_progress(event: dict[str, Any]) -> list[str]:
-    """Say what is going on, as far as that is worth a line."""
-    match event["event"]:
-        case "begin":
-            return [""]
-        case "chosen":
-            return _told_chosen(event)
-    return []
+def told_before(report: Report) -> list[str]:
+    """Say what begins, and warn of functions that are wrong."""
+    lines = [f"{report.name}: training the demo's network with its functions"]
+    wrong = [v.op for v in report.verdicts if v.status == "fail"]
+    if wrong:
+        it = "it is used as it is" if len(wrong) == 1 else "they are used as they are"
+        lines += _wrapped(
+            f"Warning: {', '.join(wrong)} didn't pass the marking; {it}. `minisegnet check {report.name}` says what is "
+            "wrong."
+        )
+    return lines
 
 
-def _told_chosen(event: dict[str, Any]) -> list[str]:
+def told_chosen(event: dict[str, Any]) -> list[str]:
+    """Say what was measured, and what that leaves time for."""
     rung, (mine, ours) = event["rung"], event["seconds"]
     what = "background or object" if rung["classes"] == 2 else "background, circle, square, triangle or star"
     depth = f", depth {rung['depth']}" if rung["depth"] else ""
-    return _wrapped(
-        f"With your kernels a step takes {duration(mine)} on {size_of(rung)}, with NumPy's {duration(ours)}. So there is "
-        f"time for {event['steps']} steps of that size: {rung['batch']} pictures a step, width {rung['width']}{depth}; "
-        f"each pixel is to be {what}."
-    )
+    return [
+        "",
+        *_wrapped(
+            f"With your kernels a step takes {duration(mine)} on {size_of(rung)}, with NumPy's {duration(ours)}. "
+            f"So there is time for {event['steps']} steps of that size: {rung['batch']} pictures a step, "
+            f"width {rung['width']}{depth}; each pixel is to be {what}."
+        ),
+    ]
 
 
 def told_result(event: dict[str, Any]) -> list[str]:
@@ -54,7 +62,9 @@ def _told_losses(mine: list[float], ours: list[float]) -> str:
     """Compare the first losses: later ones drift apart by rounding alone."""
     for step, (a, b) in enumerate(zip(mine, ours, strict=True), start=1):
         if abs(a - b) > SAME * max(abs(b), 1e-3):
-            cause = "the forward differs" if step == 1 else "a backward differs, for the first loss was the same"
+            cause = (
+                "the forward differs" if step == 1 else "a backward differs, for the first loss was the same"
+            )
             return (
                 f"The losses differ from step {step} on ({a:.4f}, with NumPy {b:.4f}): {cause}."
                 if step <= 2
@@ -73,7 +83,8 @@ def _told_kernels(event: dict[str, Any]) -> list[str]:
     for op in sorted(own, key=lambda op: -mine[op][0])[:SHOWN]:
         calls, seconds, theirs = mine[op][1], mine[op][0], ours[op][0]
         lines.append(
-            f"    {op:32}{calls:4.0f} calls {duration(seconds):>10}, NumPy's {duration(theirs):>8}   {ratio(seconds / theirs)}"
+            f"    {op:32}{calls:4.0f} calls {duration(seconds):>10}, NumPy's {duration(theirs):>8}   "
+            f"{ratio(seconds / theirs)}"
         )
     lines += [f"    and {len(own) - SHOWN} more"] if len(own) > SHOWN else []
     others = sorted(op for op in mine if op not in event["functions"])
@@ -105,16 +116,29 @@ def told(event: dict[str, Any]) -> list[str]:
                 f"The loss became {event['loss']} in step {event['step']} (with NumPy's kernels it was "
                 f"{event['ours']:.4f}), and the training ended there."
             )
+        case "slow":
+            text = _told_slow(event)
         case "late":
             text = _told_late(event)
         case "silent":
             text = (
-                "It was stopped: it gave no answer for a long time, and didn't even let us ask. Does a kernel hang in a "
-                "loop without an end?"
+                "It was stopped: it gave no answer for a long time, and couldn't even say where it was. Does a kernel "
+                "hang in a loop without an end?"
             )
         case _:
-            text = f"The process ended by itself (exit code {event.get('code')}): did a kernel end the program?"
+            text = (
+                f"The process ended by itself (exit code {event.get('code')}): did a kernel end the program?"
+            )
     return ["", *_wrapped(text)]
+
+
+def _told_slow(event: dict[str, Any]) -> str:
+    (mine, ours), rung = event["seconds"], event["rung"]
+    return (
+        f"With your kernels a step takes {duration(mine)} on {size_of(rung)} with {rung['batch']} pictures, the "
+        f"smallest size there is; with NumPy's {duration(ours)}. The {event['seconds_in_all']:.0f} seconds aren't "
+        "enough to train and to compare: it has to become faster first."
+    )
 
 
 def _told_late(event: dict[str, Any]) -> str:
@@ -122,14 +146,14 @@ def _told_late(event: dict[str, Any]) -> str:
     where = f"It was in your {inside} at that moment. " if inside else ""
     if event["steps"] == 0:
         return (
-            f"Not even one step was done within {event['seconds']:.0f} seconds, at the smallest size that was tried, "
-            f"{size_of(rung)}, {rung['batch']} pictures. {where}A loop without an end? Otherwise it needs to be faster before "
-            "a network can be trained with it."
+            f"Not even one step was done within {event['seconds_in_all']:.0f} seconds, on {size_of(rung)} with "
+            f"{rung['batch']} pictures, the smallest size there is. {where}A loop without an end? Otherwise it has to "
+            "become faster before a network can be trained with it."
         )
     return (
-        f"The time was over ({event['seconds']:.0f} seconds) at {size_of(rung)} after {event['steps']} "
-        f"step{'s' * (event['steps'] != 1)}, before anything could be compared. {where}It became slower than it had been, or "
-        "it hangs."
+        f"The time was over ({event['seconds_in_all']:.0f} seconds) at {size_of(rung)} after {event['steps']} "
+        f"step{'s' * (event['steps'] != 1)}, before anything could be compared. {where}It became slower than it had "
+        "been, or it hangs."
     )
 
 

@@ -39,12 +39,12 @@ class Outcome:
     """What came of a call.
 
     ``how`` is "returned", "raised", "late" (it took too long) or "died" (the process went away); ``error`` tells in
-    words. ``values`` has the parts of the answer, ``many`` says that it was a tuple or a list.
+    words. ``values`` has the parts of the answer, ``many`` says that it was a "tuple" or a "list".
     """
 
     how: str
     values: tuple[Any, ...] = ()
-    many: bool = False
+    many: str = ""
     changed: tuple[str, ...] = ()  # arguments that differ after the call
     shared: bool = False  # the answer shares memory with an argument
     error: str = ""
@@ -124,7 +124,7 @@ def perform(
     changed = [
         name for name, old, new in zip([*names, *named], before, after, strict=True) if not _same(old, new)
     ]
-    many = isinstance(answer, tuple | list)
+    many = "list" if isinstance(answer, list) else "tuple" if isinstance(answer, tuple) else ""
     values = list(answer) if many else [answer]
     arrays = [a for value in after for a in (value if isinstance(value, list) else [value])]
     shared = any(

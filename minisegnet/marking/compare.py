@@ -38,10 +38,10 @@ def problems(case: Case, outcome: Outcome) -> list[Problem]:
     """List what is wrong with an answer, part by part."""
     if outcome.how != "returned":
         return [Problem(outcome.how, "", _told(outcome))]
-    found = []
+    found: list[Problem] = []
     if outcome.changed:
-        names = " and ".join(outcome.changed)
-        found.append(Problem("changed", outcome.changed[0], f"it changes its argument {names}"))
+        listed = " and ".join(outcome.changed)
+        found.append(Problem("changed", outcome.changed[0], f"it changes its argument {listed}"))
     names, expected = result_names(case), case.expected() or ()
     counted = _count(outcome, names)
     if counted is not None:
@@ -68,8 +68,8 @@ def _count(outcome: Outcome, names: tuple[str, ...]) -> Problem | None:
     if not outcome.many and values[0] is None:
         return Problem("nothing", names[0], f"it returns None; expected {listed}")
     if outcome.many and len(names) == 1 and not names[0].startswith("part"):
-        what = "a list or tuple" if len(values) != 1 else "a tuple of one"
-        return Problem("count", names[0], f"it returns {what} of {len(values)}; expected one array, {listed}")
+        what = "a list" if outcome.many == "list" else f"a tuple of {len(values)}"
+        return Problem("count", names[0], f"it returns {what}; expected one array, {listed}")
     if len(values) > len(names):
         return Problem("count", names[0], f"it returns {len(values)} values; expected {len(names)}: {listed}")
     if names[0].startswith("part") and len(values) != len(names):
@@ -80,6 +80,8 @@ def _count(outcome: Outcome, names: tuple[str, ...]) -> Problem | None:
 def _part(name: str, right: Any, got: Any, case: Case) -> Problem | None:
     if got is None:
         return Problem("nothing", name, f"{name} is None; expected an array of shape {right.shape}")
+    if isinstance(got, Strange) and got.kind.startswith("array of shape"):
+        return Problem("shape", name, f"{name} is a huge {got.kind}; expected {right.shape}")
     if isinstance(got, Strange):
         return Problem("kind", name, f"{name} is of type {got.kind}; expected a NumPy array")
     number = isinstance(got, Number)
@@ -91,12 +93,8 @@ def _part(name: str, right: Any, got: Any, case: Case) -> Problem | None:
         return Problem("shape", name, f"{name} has shape {got.shape}; expected {right.shape}")
     if not equal(got, right, "float32" if got.dtype == np.float32 else case.dtype):
         wrong = wrong_entries(got, right, case.dtype)
-        many = f"{int(wrong.sum())} of {wrong.size} entries are" if wrong.size > 1 else "it is"
-        return Problem(
-            "values",
-            name,
-            f"{name} is wrong: {many} not as expected" if wrong.size > 1 else f"{name} is wrong",
-        )
+        many = f": {int(wrong.sum())} of {wrong.size} entries" if wrong.size > 1 else ""
+        return Problem("values", name, f"{name} is wrong{many}")
     if number:
         return None
     if got.dtype != right.dtype and not (right.dtype.kind == "i" and got.dtype.kind in "iu"):

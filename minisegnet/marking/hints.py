@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minisegnet.marking.cases import Arguments, Case
+from minisegnet.marking.cases import ORDINARY, Arguments, Case
 from minisegnet.marking.compare import Problem, equal, result_names, wrong_entries
 from minisegnet.marking.contract import contract
 from minisegnet.marking.numeric import derivative
 from minisegnet.marking.report import Failure
-from minisegnet.marking.seen import seen
+from minisegnet.marking.seen import is_empty, seen
 from minisegnet.marking.suspects import SUSPECTS, Suspect
 from minisegnet.marking.way import Way
 
@@ -24,7 +24,7 @@ def explain(op: str, way: Way, tried: Sequence["Tried"], small: "Tried", problem
     found, sure = None, True
     evidence: list[str] = []
     hint = ""
-    if problem.kind in ("values", "shape", "dtype"):
+    if problem.kind in ("values", "shape"):
         found, sure = likely(op, problem.output, [*tried, small])
     if found is not None:
         hint = found.hint
@@ -64,29 +64,37 @@ def _parts(small: "Tried", problem: Problem) -> tuple[Any, Any]:
 def likely(op: str, output: str, tried: Sequence["Tried"]) -> tuple[Suspect | None, bool]:
     """Find the suspect that answers as the learner does; and whether it explains every failing case.
 
-    A suspect must differ from the reference in what it explains. It is ruled out by a case that the learner gets right
-    and it doesn't.
+    The last one tried is the small case, which it must explain. It is ruled out by what the learner gets right and
+    it doesn't.
     """
     answers = [(t, t.got(output)) for t in tried if t.case.dtype == "float64" and t.case.layout == "plain"]
-    answers = [(t, got) for t, got in answers if got is not None]
-    last = answers[-1][0] if answers else None
+    answers = [(t, got) for t, got in answers if got is not None and not is_empty(t.case)]
+    if not answers or answers[-1][0] is not tried[-1]:
+        return None, True
+    last, its = answers[-1]
     partly: tuple[int, Suspect] | None = None
     for suspect in SUSPECTS.get(op, ()):
         if suspect.output != output:
             continue
-        telling, unexplained, explains_last = _weigh(suspect, answers, last)
-        if telling == 0:
+        wrong = suspect.answer(last.case.arguments() or {})
+        if wrong is None or not equal(its, wrong):
             continue
-        if unexplained == 0:
+        telling, unexplained = _weigh(suspect, answers)
+        if telling and unexplained == 0:
             return suspect, True
-        if explains_last and telling >= 3 and (partly is None or telling > partly[0]):
+        if telling >= 3 and (partly is None or telling > partly[0]):
             partly = telling, suspect
     return (None, True) if partly is None else (partly[1], False)
 
 
-def _weigh(suspect: Suspect, answers: Sequence[tuple["Tried", Any]], last: Any) -> tuple[int, int, bool]:
-    """Count the cases that a suspect explains, and the failing ones that it doesn't; (0, …) rules it out."""
-    telling, unexplained, explains_last = 0, 0, False
+def _weigh(suspect: Suspect, answers: Sequence[tuple["Tried", Any]]) -> tuple[int, int]:
+    """Count the failing cases that a suspect explains, and those that it doesn't; (0, 0) rules it out.
+
+    What the learner gets right and the suspect doesn't rules it out. Cases of special values (NaN, ties) are told
+    apart: there a second mistake can hide the first, so that they alone don't clear a suspect who explains ordinary
+    ones.
+    """
+    telling, ordinary, unexplained, cleared = 0, 0, 0, 0
     for tried, got in answers:
         right = _right(tried.case, suspect.output)
         if right is None:
@@ -95,15 +103,16 @@ def _weigh(suspect: Suspect, answers: Sequence[tuple["Tried", Any]], last: Any) 
         wrong = suspect.answer(tried.case.arguments() or {})
         if wrong is None:
             unexplained += not is_right
-            continue
-        differs, alike = not equal(wrong, right), equal(got, wrong)
-        if is_right and differs:
-            return 0, 0, False
-        if not is_right:
+        elif not is_right:
+            alike = equal(got, wrong)
             telling += alike
+            ordinary += alike and tried.case.fill in ORDINARY
             unexplained += not alike
-            explains_last |= alike and tried is last
-    return telling, unexplained, explains_last
+        elif not equal(wrong, right):
+            cleared += 1
+            if tried.case.fill in ORDINARY:
+                return 0, 0
+    return (0, 0) if cleared and ordinary < 2 else (telling, unexplained + cleared)
 
 
 def _right(case: Case, output: str) -> Any:

@@ -128,23 +128,20 @@ class Learner:
         if answer == "late":
             self._stop()
             raise Trouble(
-                f"importing it takes more than {self.limits.importing:.0f} seconds. A loop without an end? Code that should "
-                'not run on import belongs under `if __name__ == "__main__":`'
+                f"importing it takes more than {self.limits.importing:.0f} seconds. A loop without an end? Code that "
+                'should not run on import belongs under `if __name__ == "__main__":`'
             )
         if answer is None:
             raise Trouble(f"importing it ended the process: {self._death()}")
         if not answer["loaded"]:
             self._stop()
             raise Trouble(_import_error(answer))
-        self.functions = {
-            op: Taken(**{n: tuple(v) if isinstance(v, list | tuple) else v for n, v in its.items()})
-            for op, its in answer["functions"].items()
-        }
+        self.functions = {op: Taken(**its) for op, its in answer["functions"].items()}
         self.ours, self.others = tuple(answer["ours"]), tuple(answer["others"])
 
     def _ask(self, message: dict[str, Any], seconds: float) -> Any:
         """Return the answer, None where the process has ended, or "late"."""
-        assert self._process is not None and self._process.stdin is not None
+        assert self._process is not None and self._process.stdin is not None  # it was started
         try:
             send(self._process.stdin, message)
         except OSError:  # it has gone

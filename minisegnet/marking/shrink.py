@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from minisegnet.marking.cases import FAMILIES, Case
 
-PLAIN = (("counting", 0), ("integers", 0), ("integers", 1), ("integers", 2), ("integers", 3))
+PLAIN = (("counting", 0), *(("integers", seed) for seed in range(8)))
 CALLS = 300
 SECONDS = 20.0
 

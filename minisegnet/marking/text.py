@@ -113,7 +113,7 @@ def _told(verdict: Verdict) -> list[str]:
     if verdict.missing:
         lines += _wrapped(f"Not there yet: {', '.join(verdict.missing)}.", "  ")
     for advice in verdict.advice:
-        lines += _wrapped(f"Advice: {advice}.", "  ")
+        lines += _wrapped(f"Advice: {_sentence(advice)}", "  ")
     return lines
 
 
@@ -132,7 +132,7 @@ def _told_failing(verdict: Verdict) -> list[str]:
     lines += _drawn_answer(failure)
     lines += [line for told in failure.evidence for line in _wrapped(told, "  ")]
     if failure.hint:
-        lines += _wrapped(f"{'Hint' if failure.mistake == '' else 'Likely'}: {failure.hint}.", "  ")
+        lines += _wrapped(f"{'Likely' if failure.mistake else 'Hint'}: {_sentence(failure.hint)}", "  ")
     return lines
 
 

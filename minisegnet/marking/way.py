@@ -8,7 +8,7 @@ import numpy as np
 from minisegnet.marking.calling import Caller, Outcome, Taken
 from minisegnet.marking.cases import Arguments, Case, paired
 from minisegnet.marking.contract import PAIRS, Contract, contract
-from minisegnet.words import did_you_mean
+from minisegnet.words import did_you_mean, nearest
 
 
 class WrongSignature(Exception):
@@ -58,14 +58,19 @@ class Way:
         return caller.call(self.op, positional, options, self.positional[: len(positional)], case.layout)
 
 
-def uses_one_number_for_two(case: Case) -> bool:
+def numbers_of(case: Case) -> set[str]:
+    """Name the arguments that are one integer where height and width are meant."""
+    return {name for name, v in (case.arguments() or {}).items() if name in PAIRS and isinstance(v, int)}
+
+
+def pairs_of(case: Case) -> set[str]:
+    """Name the arguments that are an (h, w) pair."""
+    return {name for name, v in (case.arguments() or {}).items() if name in PAIRS and isinstance(v, tuple)}
+
+
+def uses_one_number(case: Case) -> bool:
     """Say whether one integer of the case stands for height and width."""
-    return any(isinstance(v, int) for name, v in (case.arguments() or {}).items() if name in PAIRS)
-
-
-def uses_pairs(case: Case) -> bool:
-    """Say whether the case gives an option as an (h, w) pair."""
-    return any(isinstance(v, tuple) for name, v in (case.arguments() or {}).items() if name in PAIRS)
+    return bool(numbers_of(case))
 
 
 def find_way(op: str, taken: Taken) -> Way:
@@ -76,8 +81,10 @@ def find_way(op: str, taken: Taken) -> Way:
     _check_order(its, taken)
     positional: list[str] = []
     for name, theirs in zip(its.positional, taken.names, strict=False):
-        if theirs in its.options:
-            break
+        if theirs in its.options or (
+            name in its.defaults and theirs != name and nearest(theirs, its.options)
+        ):
+            break  # an option, by whatever name
         positional.append(name)
     if taken.any_number:
         positional = list(its.positional)
@@ -104,7 +111,7 @@ def find_way(op: str, taken: Taken) -> Way:
 
 
 def _check_order(its: Contract, taken: Taken) -> None:
-    """A function whose parameters have the contract's names in another order would be marked upside down."""
+    """Refuse the contract's names in another order: such a function would be marked upside down."""
     names = [name for name in its.positional if name not in its.defaults]
     theirs = list(taken.names[: len(names)])
     if theirs != names and sorted(theirs) == sorted(names):

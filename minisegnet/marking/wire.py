@@ -5,7 +5,7 @@ A message is its length in 8 bytes, then that many bytes of npz. The JSON lies i
 
 import io
 import json
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ LARGEST = 2**25  # bytes of one array; no right answer comes near it
 LONGEST = 2**28  # bytes of one message
 
 
-def send(stream: BinaryIO, message: dict[str, Any]) -> None:
+def send(stream: IO[bytes], message: dict[str, Any]) -> None:
     """Write a message."""
     arrays: list[Any] = []
     text = json.dumps(_told(message, arrays)).encode()
@@ -27,7 +27,7 @@ def send(stream: BinaryIO, message: dict[str, Any]) -> None:
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> dict[str, Any] | None:
+def receive(stream: IO[bytes]) -> dict[str, Any] | None:
     """Read a message; None where the other side has gone, or writes what is none."""
     head = stream.read(8)
     if len(head) < 8 or int.from_bytes(head, "little") > LONGEST:

@@ -1,10 +1,11 @@
 """The calls that a learner's functions are tried on."""
 
 from minisegnet.marking.cases import convolution, layers, losses, pooling, sampling
-from minisegnet.marking.cases.case import FAMILIES, Arguments, Case, Family, answer, cases, paired
+from minisegnet.marking.cases.case import FAMILIES, ORDINARY, Arguments, Case, Family, answer, cases, paired
 
 __all__ = [
     "FAMILIES",
+    "ORDINARY",
     "Arguments",
     "Case",
     "Family",

@@ -17,6 +17,7 @@ Spec = dict[str, int]
 Arguments = dict[str, Any]
 
 SEEDS = 3
+ORDINARY = ("normal", "counting", "integers")  # fills without anything special in them
 TRIES = 60  # random specs that are drawn for one op; those that don't fit are left out
 
 
@@ -221,7 +222,7 @@ def cases(op: str) -> list[Case]:
 
 
 def _forms(its: Family, case: Callable[..., Case]) -> list[Case]:
-    """The same in other clothes: float32, other layouts, nothing at all."""
+    """Dress the same in other clothes: float32, other layouts, nothing at all."""
     simple, rich = case(its.specs[0], its.fills[0]), case(its.specs[-1], its.fills[-1])
     found = [c.with_form("float32", "plain") for c in (simple, rich)] if its.floats else []
     for layout in ("read-only", "every second", "transposed", "backwards"):

@@ -54,8 +54,10 @@ def _padded(a: SimpleNamespace, before: int, after: int, **options: Any) -> Any:
     return right("conv2d", a, x=np.pad(a.x, widths, **options), padding=(0, 0))
 
 
-ONE_SIDE = """zeros are put on one side only: padding goes to both, p rows above and p below, p columns to the left and p
-    to the right. Written as an index: row = oh * stride + i * dilation - padding, and rows outside 0..H-1 are zeros"""
+ONE_SIDE = """zeros are put on one side only: padding goes to both, p rows above and p below, p columns to the
+        left and p
+    to the right. Written as an index: row = oh * stride + i * dilation - padding, and rows outside 0..H-1 are
+        zeros"""
 
 
 @suspect("conv2d.padding-one-side", "conv2d", "y", ONE_SIDE)
@@ -188,7 +190,8 @@ def _(a: SimpleNamespace) -> Any:
 # ---------------------------------------------------------------------------------------------------------
 # conv2d_backward
 
-FLIP_HINT = """the filter is turned the wrong way. In the forward, tap (i, j) carries row oh*s - p + i*d to output row oh;
+FLIP_HINT = """the filter is turned the wrong way. In the forward, tap (i, j) carries row oh*s - p + i*d to
+        output row oh;
     dx sends dy back over the same tap: dx[row] += w[i, j] * dy[oh]. Written as a convolution of dy, that needs the
     filter turned around, w[:, :, ::-1, ::-1]"""
 
@@ -457,7 +460,8 @@ for _order in ("copies", "places", "taps"):
     "conv_transpose2d",
     "y",
     """the copies of the filter are turned around. Pixel (h, w)
-    paints w[i, j] at row h*s - p + i*d. Written as a convolution over x with zeros between its pixels, the filter must be
+    paints w[i, j] at row h*s - p + i*d. Written as a convolution over x with zeros between its pixels, the
+        filter must be
     turned: w[:, :, ::-1, ::-1]""",
 )
 def _(a: SimpleNamespace) -> Any:
@@ -498,7 +502,8 @@ def _(a: SimpleNamespace) -> Any:
     return right("conv_transpose2d", a, stride=(a.stride[0] + 1, a.stride[1] + 1))
 
 
-PADDING = """padding adds here, it must strip: p rows and columns are cut off each side of the painted map. Written as a
+PADDING = """padding adds here, it must strip: p rows and columns are cut off each side of the painted map.
+        Written as a
     convolution over x with zeros between, its padding is dilation * (KH - 1) - padding"""
 
 
@@ -613,7 +618,8 @@ for _part, _name in enumerate(("dx", "dw")):
             f"conv_transpose2d_backward.{_name}-{_option}-ignored",
             "conv_transpose2d_backward",
             _name,
-            f"""{_name} forgets the {_option}: pixel h painted rows h * stride - padding + i * dilation of y, and there
+            f"""{_name} forgets the {_option}: pixel h painted rows h * stride - padding + i * dilation of y,
+        and there
             it collects its gradient""",
         )
         def _(a: SimpleNamespace, part: int = _part, option: str = _option, none: Any = _none) -> Any:
@@ -660,7 +666,8 @@ for _part, _name in enumerate(("dx", "dw")):
                 f"conv2d_backward.{_name}-{_option}-{_words}",
                 "conv2d_backward",
                 _name,
-                f"height and width are mixed up in {_option}: a pair is (h, w), the first for rows, the second for columns",
+                f"""height and width are mixed up in {_option}: a pair is (h, w), the first for rows, the
+        second for columns""",
             )
             def _(a: SimpleNamespace, part: int = _part, option: str = _option, how: Any = _how) -> Any:
                 value = getattr(a, option)
@@ -677,7 +684,8 @@ for _part, _name in enumerate(("dx", "dw")):
                 f"conv_transpose2d_backward.{_name}-{_option}-{_words}",
                 "conv_transpose2d_backward",
                 _name,
-                f"height and width are mixed up in {_option}: a pair is (h, w), the first for rows, the second for columns",
+                f"""height and width are mixed up in {_option}: a pair is (h, w), the first for rows, the
+        second for columns""",
             )
             def _(a: SimpleNamespace, part: int = _part, option: str = _option, how: Any = _how) -> Any:
                 value = getattr(a, option)

@@ -12,17 +12,20 @@ from minisegnet.marking.suspects.suspect import right, suspect
 # ---------------------------------------------------------------------------------------------------------
 # relu and its relatives
 
-NAN = """a NaN must come through: relu(NaN) is NaN. Comparisons with NaN are False, so that np.where(x > 0, x, 0), fmax and
+NAN = """a NaN must come through: relu(NaN) is NaN. Comparisons with NaN are False, so that np.where(x > 0, x,
+        0), fmax and
     max(x, 0) hide it; np.maximum(x, 0) keeps it"""
 suspect("relu.nan-hidden", "relu", "y", NAN)(lambda a: np.where(a.x > 0, a.x, 0.0))
 suspect("relu.absolute", "relu", "y", "this is the absolute value; relu makes what is negative 0")(
     lambda a: np.abs(a.x)
 )
-suspect("relu_backward.passes-everywhere", "relu_backward", "dx", """the gradient passes everywhere: where y is 0 the relu had cut
+suspect("relu_backward.passes-everywhere", "relu_backward", "dx", """the gradient passes everywhere: where y is
+        0 the relu had cut
     something off, and dx is 0 there. y is never below 0, so that `y >= 0` is always true: ask for y > 0""")(
     lambda a: a.dy
 )  # fmt: skip
-suspect("relu_backward.sign-of-dy", "relu_backward", "dx", """dx is relu(dy); whether the gradient passes is decided by y > 0, not by
+suspect("relu_backward.sign-of-dy", "relu_backward", "dx", """dx is relu(dy); whether the gradient passes is
+        decided by y > 0, not by
     dy""")(lambda a: np.maximum(a.dy, 0))  # fmt: skip
 suspect("relu_backward.dy-forgotten", "relu_backward", "dx", "dy is missing: dx = dy where y > 0, not 1")(
     lambda a: np.where(a.y > 0, 1.0, 0.0)
@@ -33,9 +36,11 @@ suspect(
     "dx",
     "dx is dy times y; the slope of a relu is 1 where y > 0, not y",
 )(lambda a: a.dy * a.y)
-suspect("leaky_relu_backward.slope-forgotten", "leaky_relu_backward", "dx", """where y is negative dx is 0; a leaky relu passes
+suspect("leaky_relu_backward.slope-forgotten", "leaky_relu_backward", "dx", """where y is negative dx is 0; a
+        leaky relu passes
     slope * dy there""")(lambda a: np.where(a.y > 0, a.dy, 0.0))  # fmt: skip
-suspect("leaky_relu_backward.at-least", "leaky_relu_backward", "dx", """at y = 0 the slope counts: only y > 0 lets all of dy
+suspect("leaky_relu_backward.at-least", "leaky_relu_backward", "dx", """at y = 0 the slope counts: only y > 0
+        lets all of dy
     pass""")(lambda a: np.where(a.y >= 0, a.dy, a.slope * a.dy))  # fmt: skip
 suspect(
     "leaky_relu.negative-zero",
@@ -56,7 +61,14 @@ def _(a: SimpleNamespace) -> Any:
     return np.exp(a.x) / (1 + np.exp(a.x))
 
 
-suspect("sigmoid_backward.of-x", "sigmoid_backward", "dx", """the sigmoid is applied once more: the backward gets y, the forward's
+suspect(
+    "sigmoid.sign",
+    "sigmoid",
+    "y",
+    "the sign in the exponent is wrong: y = 1 / (1 + exp(-x)), which grows with x",
+)(lambda a: right("sigmoid", a, x=-a.x))
+suspect("sigmoid_backward.of-x", "sigmoid_backward", "dx", """the sigmoid is applied once more: the backward
+        gets y, the forward's
     answer, not x. dx = dy * y * (1 - y)""")(
     lambda a: a.dy * right("sigmoid", SimpleNamespace(x=a.y)) * (1 - right("sigmoid", SimpleNamespace(x=a.y)))
 )  # fmt: skip
@@ -75,7 +87,8 @@ suspect("sigmoid_backward.half", "sigmoid_backward", "dx", "a factor is missing:
 # softmax
 
 
-OVERFLOW = """exp overflows for large numbers, and inf / inf is NaN. Subtract the largest value along the axis first: it
+OVERFLOW = """exp overflows for large numbers, and inf / inf is NaN. Subtract the largest value along the axis
+        first: it
     changes nothing but keeps exp from overflowing"""
 
 
@@ -85,7 +98,8 @@ def _(a: SimpleNamespace) -> Any:
     return e / e.sum(axis=a.axis, keepdims=True)
 
 
-LOG = """the logarithm of a probability that was rounded to 0 is minus infinity. Work with the logarithms from the start:
+LOG = """the logarithm of a probability that was rounded to 0 is minus infinity. Work with the logarithms from
+        the start:
     y = (x - max) - log(sum of exp(x - max))"""
 
 
@@ -117,7 +131,8 @@ def _(a: SimpleNamespace) -> Any:
     return a.x - np.log(np.exp(a.x - peak).sum(axis=a.axis, keepdims=True))
 
 
-AXIS = """the sum runs over the wrong axis: it runs over `axis` (1 unless told, the classes), so that y.sum(axis=axis) is
+AXIS = """the sum runs over the wrong axis: it runs over `axis` (1 unless told, the classes), so that
+        y.sum(axis=axis) is
     all ones{log}"""
 
 
@@ -144,23 +159,29 @@ for _axis in (-1, 0):
             f"{_sum} runs over the wrong axis: it runs over `axis`",
         )(lambda a, op=_op, axis=_axis: right(f"{op}_backward", a, axis=axis))
 
-DIAGONAL = """only y * (1 - y) is there, each class for itself. Raising one score lowers all others: dx = y * (dy - sum of dy * y
+DIAGONAL = """only y * (1 - y) is there, each class for itself. Raising one score lowers all others: dx = y *
+        (dy - sum of dy * y
     along the axis)"""
 suspect("softmax_backward.diagonal", "softmax_backward", "dx", DIAGONAL)(lambda a: a.dy * a.y * (1 - a.y))
 suspect(
     "softmax_backward.sum-forgotten", "softmax_backward", "dx", DIAGONAL.replace("y * (1 - y)", "y * dy")
 )(lambda a: a.dy * a.y)
-suspect("softmax_backward.sum-of-dy", "softmax_backward", "dx", """the sum is taken of dy alone: dx = y * (dy - sum of dy * y along
+suspect("softmax_backward.sum-of-dy", "softmax_backward", "dx", """the sum is taken of dy alone: dx = y * (dy -
+        sum of dy * y along
     the axis)""")(lambda a: a.y * (a.dy - a.dy.sum(axis=a.axis, keepdims=True)))  # fmt: skip
-suspect("softmax_backward.y-forgotten", "softmax_backward", "dx", """y is missing in front: dx = y * (dy - sum of dy * y along the
+suspect("softmax_backward.y-forgotten", "softmax_backward", "dx", """y is missing in front: dx = y * (dy - sum
+        of dy * y along the
     axis)""")(lambda a: a.dy - (a.dy * a.y).sum(axis=a.axis, keepdims=True))  # fmt: skip
-suspect("log_softmax_backward.y-for-probability", "log_softmax_backward", "dx", """y is a logarithm here: dx = dy - exp(y) * sum of dy
+suspect("log_softmax_backward.y-for-probability", "log_softmax_backward", "dx", """y is a logarithm here: dx =
+        dy - exp(y) * sum of dy
     along the axis""")(lambda a: a.dy - a.y * a.dy.sum(axis=a.axis, keepdims=True))  # fmt: skip
-suspect("log_softmax_backward.softmax", "log_softmax_backward", "dx", """this is the softmax's backward; the logarithm's is
+suspect("log_softmax_backward.softmax", "log_softmax_backward", "dx", """this is the softmax's backward; the
+        logarithm's is
     dx = dy - exp(y) * sum of dy along the axis""")(
     lambda a: right("softmax_backward", a, y=np.exp(a.y))
 )  # fmt: skip
-suspect("log_softmax_backward.sum-forgotten", "log_softmax_backward", "dx", """dy is to be summed along the axis: dx = dy - exp(y) *
+suspect("log_softmax_backward.sum-forgotten", "log_softmax_backward", "dx", """dy is to be summed along the
+        axis: dx = dy - exp(y) *
     sum of dy""")(lambda a: a.dy - np.exp(a.y) * a.dy)  # fmt: skip
 
 
@@ -214,7 +235,8 @@ def _with_statistics(a: SimpleNamespace, scale: Callable[[Any, Any, int], Any]) 
     return _normalised(a, _along(a.x, a.x.mean(axis=axes)), _along(a.x, found))
 
 
-UNBIASED = """y is normalised with the unbiased variance (divided by n - 1); y takes the plain one (divided by n). The unbiased one
+UNBIASED = """y is normalised with the unbiased variance (divided by n - 1); y takes the plain one (divided by
+        n). The unbiased one
     is for running_var only"""
 suspect("batch_norm.unbiased", "batch_norm", "y", UNBIASED)(
     lambda a: _with_statistics(a, lambda var, eps, n: 1 / np.sqrt(var * n / (n - 1) + eps))
@@ -225,7 +247,8 @@ suspect(
     "y",
     "eps is added outside of the root: inv_std = 1 / sqrt(var + eps)",
 )(lambda a: _with_statistics(a, lambda var, eps, n: 1 / (np.sqrt(var) + eps)))
-suspect("batch_norm.root-forgotten", "batch_norm", "y", """it is divided by the variance, not by its root: inv_std = 1 / sqrt(var +
+suspect("batch_norm.root-forgotten", "batch_norm", "y", """it is divided by the variance, not by its root:
+        inv_std = 1 / sqrt(var +
     eps)""")(lambda a: _with_statistics(a, lambda var, eps, n: 1 / (var + eps)))  # fmt: skip
 
 
@@ -240,7 +263,8 @@ def _(a: SimpleNamespace) -> Any:
     return right("batch_norm", a, training=True)
 
 
-BIASED = """running_var gets the plain variance; it keeps the unbiased one: var * n / (n - 1), n the number of values a channel"""
+BIASED = """running_var gets the plain variance; it keeps the unbiased one: var * n / (n - 1), n the number of
+        values a channel"""
 MOMENTUM = """momentum is the wrong way round: running = (1 - momentum) * running + momentum * batch"""
 
 
@@ -267,7 +291,8 @@ for _output in ("running_mean", "running_var"):
     suspect("batch_norm.momentum-swapped", "batch_norm", _output, MOMENTUM)(
         lambda a, output=_output: _running(a, output, swapped=True)
     )
-    suspect("batch_norm.running-not-updated", "batch_norm", _output, f"""{_output} comes back unchanged: in training it moves a little
+    suspect("batch_norm.running-not-updated", "batch_norm", _output, f"""{_output} comes back unchanged: in
+        training it moves a little
         towards the batch's own, (1 - momentum) * running + momentum * batch""")(
         lambda a, output=_output: getattr(a, output)
     )  # fmt: skip
@@ -312,7 +337,8 @@ def _back(
 BACK: tuple[tuple[str, str, dict[str, bool]], ...] = (
     (
         "constants",
-        """mean and variance are treated as constants: in training both depend on x. dx = gamma * inv_std * (dy - mean of dy -
+        """mean and variance are treated as constants: in training both depend on x. dx = gamma * inv_std * (dy
+        - mean of dy -
         normalised * mean of dy * normalised), means over all values of the channel""",
         {"mean": False, "variance": False},
     ),
@@ -322,14 +348,16 @@ BACK: tuple[tuple[str, str, dict[str, bool]], ...] = (
         {"variance": False},
     ),
     ("mean-constant", """the mean is treated as a constant: the term mean of dy is missing""", {"mean": False}),
-    ("no-division", """the two sums are not divided by n, the number of values a channel: they are means""", {"divide": False}),
+    ("no-division", """the two sums are not divided by n, the number of values a channel: they are
+        means""", {"divide": False}),
     ("gamma-forgotten", """gamma is missing in dx: the forward multiplies by it, so does dx""", {"gamma": False}),
 )  # fmt: skip
 for _name, _hint, _terms in BACK:
     suspect(f"batch_norm_backward.{_name}", "batch_norm_backward", "dx", _hint)(
         lambda a, terms=_terms: _back(a, **terms)
     )
-suspect("batch_norm_backward.training-ignored", "batch_norm_backward", "dx", """with training=False mean and variance are constants:
+suspect("batch_norm_backward.training-ignored", "batch_norm_backward", "dx", """with training=False mean and
+        variance are constants:
     dx is just gamma * inv_std * dy""")(lambda a: right("batch_norm_backward", a, training=True))  # fmt: skip
 DGAMMA = """dgamma is summed with {what}; it is the sum of dy times the normalised x, (x - mean) * inv_std"""
 for _what, _factor in (
@@ -385,9 +413,12 @@ CROP: dict[str, tuple[str, Callable[[int, int], int]]] = {
         """where the margin is odd, the crop starts one too far: it starts at (H - h) // 2, rounded down""",
         lambda whole, part: (whole - part + 1) // 2,
     ),
-    "top-left": ("""this is the upper left corner; the crop lies in the middle, from (H - h) // 2""", lambda whole, part: 0),
-    "off-by-one": ("""the crop starts one pixel too late: it starts at (H - h) // 2""", lambda whole, part: (whole - part) // 2 + 1),
-    "bottom-right": ("""this is the lower right corner; the crop lies in the middle, from (H - h) // 2""", lambda whole, part: whole - part),
+    "top-left": ("""this is the upper left corner; the crop lies in the middle, from (H - h) //
+        2""", lambda whole, part: 0),
+    "off-by-one": ("""the crop starts one pixel too late: it starts at (H - h) //
+        2""", lambda whole, part: (whole - part) // 2 + 1),
+    "bottom-right": ("""this is the lower right corner; the crop lies in the middle, from (H - h) //
+        2""", lambda whole, part: whole - part),
 }  # fmt: skip
 for _name, (_hint, _begin) in CROP.items():
 
@@ -410,7 +441,8 @@ def _padded(a: SimpleNamespace, mode: str) -> Any:
     return np.pad(a.x, (none, none, (ph, ph), (pw, pw)), mode=mode)  # type: ignore[call-overload]
 
 
-suspect("pad2d.edge-repeated", "pad2d", "y", """reflecting repeats the edge here; row -1 shows row 1, not row 0: the edge is the mirror and
+suspect("pad2d.edge-repeated", "pad2d", "y", """reflecting repeats the edge here; row -1 shows row 1, not row
+        0: the edge is the mirror and
     comes once""")(lambda a: _padded(a, "symmetric") if a.mode == "reflect" else right("pad2d", a))  # fmt: skip
 suspect(
     "pad2d.edge",
@@ -418,7 +450,8 @@ suspect(
     "y",
     """the edge is repeated; mode="reflect" mirrors: row -1 shows row 1, row -2 shows row 2""",
 )(lambda a: _padded(a, "edge") if a.mode == "reflect" else right("pad2d", a))
-CUT = """with mode="reflect" the gradients of the padding are lost: padding shows pixels of the map once more, and what arrives there
+CUT = """with mode="reflect" the gradients of the padding are lost: padding shows pixels of the map once more,
+        and what arrives there
     is added to those pixels"""
 suspect("pad2d_backward.reflections-lost", "pad2d_backward", "dx", CUT)(
     lambda a: right("pad2d_backward", a, mode="zero")

@@ -56,8 +56,10 @@ def _weights(a: SimpleNamespace) -> float:
     return float(weights.sum())
 
 
-ALL = """the mean is taken over all pixels; those that are ignored don't count: divide by {by} of the pixels that count"""
-BY_COUNT = """the weighted losses are divided by the number of pixels; a weighted mean divides by the sum of their weights"""
+ALL = """the mean is taken over all pixels; those that are ignored don't count: divide by {by} of the pixels
+        that count"""
+BY_COUNT = """the weighted losses are divided by the number of pixels; a weighted mean divides by the sum of
+        their weights"""
 BATCH = """it is divided by the number of pictures only; the mean is over all pixels: divide by {by}"""
 SUM = """this is the sum; reduction="mean" divides by {by}"""
 NOTHING = """when nothing counts (all pixels ignored), the mean is 0, not 0 / 0 = NaN"""
@@ -72,7 +74,8 @@ for _op, _back, _by in ((CE, CE_BACK, "the sum of the weights"), (BCE, BCE_BACK,
         _rules.append(("weights-not-in-mean", BY_COUNT, lambda a: max(int(_counted(a).sum()), 1)))
         _rules.append(("nothing-counts", NOTHING, _weights))
     else:
-        _rules.append(("mean-by-weights", """it is divided by the sum of the weights; this loss divides by the number of elements that
+        _rules.append(("mean-by-weights", """it is divided by the sum of the weights; this loss divides by the
+        number of elements that
             count""", lambda a: _bce_weights(a) or 1))  # fmt: skip
         _rules.append(("nothing-counts", NOTHING, lambda a: int(_counted(a).sum())))
     for _name, _hint, _count in _rules:
@@ -103,7 +106,8 @@ def _(a: SimpleNamespace) -> Any:
     return _from_probs(a, e / e.sum(axis=1, keepdims=True))
 
 
-LOG = """a probability is rounded to 0, and its logarithm is minus infinity: take the loss from the logits, log(sum of exp(z - max)) -
+LOG = """a probability is rounded to 0, and its logarithm is minus infinity: take the loss from the logits,
+        log(sum of exp(z - max)) -
     (z[label] - max), not from log(probs)"""
 
 
@@ -175,7 +179,8 @@ def _(a: SimpleNamespace) -> Any:
     return right("log_softmax", SimpleNamespace(x=a.logits, axis=1))
 
 
-STABLE = """the logarithm of a sigmoid that was rounded to 0 is minus infinity: write the loss as max(z, 0) - z * t + log1p(exp(-abs(z)))"""
+STABLE = """the logarithm of a sigmoid that was rounded to 0 is minus infinity: write the loss as max(z, 0) - z
+        * t + log1p(exp(-abs(z)))"""
 
 
 @suspect(f"{BCE}.overflow", BCE, "loss", STABLE)
@@ -235,7 +240,8 @@ def _scale(a: SimpleNamespace) -> Any:
     return (weights / by if by else 0 * weights) * a.dloss
 
 
-suspect(f"{CE_BACK}.one-hot-forgotten", CE_BACK, "dlogits", """the label is missing: the gradient is probs - 1 at the label's class, and
+suspect(f"{CE_BACK}.one-hot-forgotten", CE_BACK, "dlogits", """the label is missing: the gradient is probs - 1
+        at the label's class, and
     probs at the others""")(lambda a: a.probs * _scale(a)[:, None])  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def _windows(
 
 def _pooled(
     a: SimpleNamespace,
-    index: Callable[[Any, Any, tuple[int, ...], tuple[int, ...]], int] | None = None,
+    index: Callable[..., int] | None = None,
     zeros: bool = False,
     beats: Callable[[float, float], bool] = lambda v, best: v > best or v != v,
 ) -> tuple[Any, Any]:
@@ -50,11 +50,13 @@ def _pooled(
     return y, indices
 
 
-ZEROS = """the padding takes part as zeros: a window of negative numbers then has the maximum 0. Padding counts as minus
+ZEROS = """the padding takes part as zeros: a window of negative numbers then has the maximum 0. Padding counts
+        as minus
     infinity (-np.inf): it never wins"""
 suspect("max_pool2d.padding-zero", "max_pool2d", "y", ZEROS)(lambda a: _pooled(a, zeros=True)[0])
 suspect("max_pool2d.padding-zero", "max_pool2d", "indices", ZEROS)(lambda a: _pooled(a, zeros=True)[1])
-LAST = """of equal maxima the last one is taken; the first one in row-major order counts. Is there a `>=` where `>` should
+LAST = """of equal maxima the last one is taken; the first one in row-major order counts. Is there a `>=` where
+        `>` should
     be?"""
 suspect("max_pool2d.last-maximum", "max_pool2d", "indices", LAST)(
     lambda a: _pooled(a, beats=lambda v, best: v >= best or v != v)[1]
@@ -76,12 +78,14 @@ def _turned(a: SimpleNamespace) -> SimpleNamespace:
 
 INDICES: dict[str, tuple[str, Callable[..., int]]] = {
     "index-padded-width": (
-        """indices count in the padded map; they are positions in the map itself: row * W + column, with W the width of x
+        """indices count in the padded map; they are positions in the map itself: row * W + column, with W the
+        width of x
         without padding, and row and column counted from the map's first pixel""",
         lambda a, p, place, first: (p[2] + a.padding[0]) * (a.x.shape[3] + 2 * a.padding[1]) + p[3] + a.padding[1],
     ),
     "index-not-shifted": (
-        """indices count rows and columns from the padding's corner: take the padding off, (row - p) * W + (column - p)""",
+        """indices count rows and columns from the padding's corner: take the padding off, (row - p) * W +
+        (column - p)""",
         lambda a, p, place, first: (p[2] + a.padding[0]) * a.x.shape[3] + p[3] + a.padding[1],
     ),
     "index-wide": (
@@ -89,7 +93,8 @@ INDICES: dict[str, tuple[str, Callable[..., int]]] = {
         lambda a, p, place, first: p[2] * (a.x.shape[3] + 2 * a.padding[1]) + p[3],
     ),
     "index-in-window": (
-        """indices count inside the window; they are positions in the whole map: (oh * stride + i) * W + (ow * stride + j),
+        """indices count inside the window; they are positions in the whole map: (oh * stride + i) * W + (ow *
+        stride + j),
         less the padding""",
         lambda a, p, place, first: p[0] * a.kernel_size[1] + p[1],
     ),
@@ -163,12 +168,15 @@ def _scattered(values: Any, indices: Any, size: tuple[int, int], add: bool, widt
     return result
 
 
-suspect("max_pool2d_backward.overwritten", "max_pool2d_backward", "dx", """a pixel that won several windows gets only the last
-    one's gradient; they add up. `dx[place] = dy` should be `+=`; and `dx[places] += dy` with an array of places adds only
+suspect("max_pool2d_backward.overwritten", "max_pool2d_backward", "dx", """a pixel that won several windows
+        gets only the last
+    one's gradient; they add up. `dx[place] = dy` should be `+=`; and `dx[places] += dy` with an array of
+        places adds only
     once for each: np.add.at adds every one""")(
     lambda a: _scattered(a.dy, a.indices, a.input_size, add=False)
 )  # fmt: skip
-WIDTH = """the index is taken apart with the wrong width: row, column = divmod(index, W), with W the width of the large
+WIDTH = """the index is taken apart with the wrong width: row, column = divmod(index, W), with W the width of
+        the large
     map ({name}'s last number)"""
 suspect("max_pool2d_backward.wrong-width", "max_pool2d_backward", "dx", WIDTH.format(name="input_size"))(
     lambda a: _scattered(a.dy, a.indices, a.input_size, True, a.dy.shape[3])
@@ -188,9 +196,11 @@ def _last_writer(a: SimpleNamespace) -> Any:
     return dx
 
 
-suspect("max_unpool2d.adds", "max_unpool2d", "y", """where an index comes twice, the values are added; the last one, in row-major
+suspect("max_unpool2d.adds", "max_unpool2d", "y", """where an index comes twice, the values are added; the last
+        one, in row-major
     order, replaces the others""")(lambda a: _scattered(a.x, a.indices, a.output_size, add=True))  # fmt: skip
-suspect("max_unpool2d.first-stays", "max_unpool2d", "y", """where an index comes twice, the first value stays; the last one, in
+suspect("max_unpool2d.first-stays", "max_unpool2d", "y", """where an index comes twice, the first value stays;
+        the last one, in
     row-major order, replaces the others""")(
     lambda a: _scattered(
         a.x[:, :, ::-1, ::-1], a.indices[:, :, ::-1, ::-1], a.output_size, add=False
@@ -205,7 +215,8 @@ suspect("max_unpool2d.wrong-width", "max_unpool2d", "y", WIDTH.format(name="outp
 suspect("max_unpool2d.wrong-width", "max_unpool2d", "y", WIDTH.format(name="output_size"))(
     lambda a: _scattered(a.x, a.indices, a.output_size, False, 2 * a.x.shape[3])
 )
-suspect("max_unpool2d_backward.only-last", "max_unpool2d_backward", "dx", """where an index comes twice, only one of the values gets
+suspect("max_unpool2d_backward.only-last", "max_unpool2d_backward", "dx", """where an index comes twice, only
+        one of the values gets
     the gradient; every value reads the gradient at its own place, dx = dy[index]""")(_last_writer)  # fmt: skip
 
 
@@ -216,9 +227,11 @@ def _gathered(a: SimpleNamespace, width: int) -> Any:
     return dx
 
 
-suspect("max_unpool2d_backward.wrong-width", "max_unpool2d_backward", "dx", """the index is taken apart with the wrong width: row,
+suspect("max_unpool2d_backward.wrong-width", "max_unpool2d_backward", "dx", """the index is taken apart with
+        the wrong width: row,
     column = divmod(index, W), with W the width of dy""")(lambda a: _gathered(a, a.indices.shape[3]))  # fmt: skip
-suspect("max_unpool2d_backward.wrong-width", "max_unpool2d_backward", "dx", """the index is taken apart with the height: row,
+suspect("max_unpool2d_backward.wrong-width", "max_unpool2d_backward", "dx", """the index is taken apart with
+        the height: row,
     column = divmod(index, W), with W the width of dy""")(lambda a: _gathered(a, a.dy.shape[2]))  # fmt: skip
 
 
@@ -241,7 +254,8 @@ def _sums(a: SimpleNamespace) -> Any:
 
 suspect("avg_pool2d.no-division", "avg_pool2d", "y", """these are the sums of the windows: divide by the number of
     pixels""")(_sums)  # fmt: skip
-suspect("avg_pool2d.ceil-overhang-counted", "avg_pool2d", "y", """a window that hangs over the edge (ceil_mode) is divided by its
+suspect("avg_pool2d.ceil-overhang-counted", "avg_pool2d", "y", """a window that hangs over the edge (ceil_mode)
+        is divided by its
     full size; what lies beyond map and padding doesn't count""")(
     lambda a: _sums(a) / (a.kernel_size[0] * a.kernel_size[1]) if a.count_include_pad else None
 )  # fmt: skip
@@ -272,25 +286,32 @@ def _spread(a: SimpleNamespace, divide: bool, add: bool) -> Any:
     return dx
 
 
-suspect("avg_pool2d_backward.no-division", "avg_pool2d_backward", "dx", """every pixel gets all of the window's gradient: the forward
-    divides by the number of pixels, so that each gets 1/n of it""")(lambda a: _spread(a, divide=False, add=True))  # fmt: skip
-suspect("avg_pool2d_backward.overwritten", "avg_pool2d_backward", "dx", """where windows overlap, only the last one counts: is
+suspect("avg_pool2d_backward.no-division", "avg_pool2d_backward", "dx", """every pixel gets all of the window's
+        gradient: the forward
+    divides by the number of pixels, so that each gets 1/n of
+        it""")(lambda a: _spread(a, divide=False, add=True))  # fmt: skip
+suspect("avg_pool2d_backward.overwritten", "avg_pool2d_backward", "dx", """where windows overlap, only the last
+        one counts: is
     there an `=` where `+=` should be?""")(lambda a: _spread(a, divide=True, add=False))  # fmt: skip
 
-suspect("global_avg_pool2d.axes", "global_avg_pool2d", "y", """the mean is taken over the wrong axes: each map of each picture has
+suspect("global_avg_pool2d.axes", "global_avg_pool2d", "y", """the mean is taken over the wrong axes: each map
+        of each picture has
     its own, x.mean(axis=(2, 3), keepdims=True)""")(
     lambda a: np.broadcast_to(a.x.mean(axis=(0, 2, 3), keepdims=True), (*a.x.shape[:2], 1, 1))
 )  # fmt: skip
 for _axes in ((0, 2, 3), (1, 2, 3), (0, 1), (1,), (2, 3), (2,), (3,)):
     for _keep in (True, False):
-        suspect("global_avg_pool2d.axes", "global_avg_pool2d", "y", """the mean is taken over the wrong axes, or the axes of 1
-            are lost: each map of each picture has its own, x.mean(axis=(2, 3), keepdims=True), of shape (N, C, 1, 1)""")(
+        suspect("global_avg_pool2d.axes", "global_avg_pool2d", "y", """the mean is taken over the wrong axes,
+        or the axes of 1
+            are lost: each map of each picture has its own, x.mean(axis=(2, 3), keepdims=True), of shape (N, C,
+        1, 1)""")(
             lambda a, axes=_axes, keep=_keep: a.x.mean(axis=axes, keepdims=keep) if a.x.size else None
         )  # fmt: skip
 suspect("global_avg_pool2d.no-division", "global_avg_pool2d", "y", """these are sums: divide by H * W""")(
     lambda a: a.x.sum(axis=(2, 3), keepdims=True)
 )
-suspect("global_avg_pool2d_backward.no-division", "global_avg_pool2d_backward", "dx", """every pixel gets all of the gradient: the
+suspect("global_avg_pool2d_backward.no-division", "global_avg_pool2d_backward", "dx", """every pixel gets all
+        of the gradient: the
     forward divides by H * W, so that each gets dy / (H * W)""")(
     lambda a: np.broadcast_to(a.dy, (*a.dy.shape[:2], *a.input_size))
 )  # fmt: skip
@@ -312,7 +333,8 @@ def _binned(a: SimpleNamespace, reduce: Callable[..., Any]) -> Any:
     return y
 
 
-BIN_END = """the bins end too early: bin i goes from floor(i*H/OH) to ceil((i+1)*H/OH); where H isn't a multiple of OH, two
+BIN_END = """the bins end too early: bin i goes from floor(i*H/OH) to ceil((i+1)*H/OH); where H isn't a
+        multiple of OH, two
     bins share a row"""
 suspect("adaptive_avg_pool2d.bin-end", "adaptive_avg_pool2d", "y", BIN_END)(lambda a: _binned(a, np.mean))
 suspect("adaptive_max_pool2d.bin-end", "adaptive_max_pool2d", "y", BIN_END)(lambda a: _binned(a, np.max))
@@ -331,7 +353,10 @@ def _bins_back(a: SimpleNamespace, divide: bool, add: bool) -> Any:
     return dx
 
 
-suspect("adaptive_avg_pool2d_backward.no-division", "adaptive_avg_pool2d_backward", "dx", """every pixel of a bin gets all of its
-    gradient; each gets 1/n of it, n the number of pixels in the bin""")(lambda a: _bins_back(a, False, True))  # fmt: skip
-suspect("adaptive_avg_pool2d_backward.overwritten", "adaptive_avg_pool2d_backward", "dx", """where two bins share a row, only the last
+suspect("adaptive_avg_pool2d_backward.no-division", "adaptive_avg_pool2d_backward", "dx", """every pixel of a
+        bin gets all of its
+    gradient; each gets 1/n of it, n the number of pixels in the
+        bin""")(lambda a: _bins_back(a, False, True))  # fmt: skip
+suspect("adaptive_avg_pool2d_backward.overwritten", "adaptive_avg_pool2d_backward", "dx", """where two bins
+        share a row, only the last
     one counts: is there an `=` where `+=` should be?""")(lambda a: _bins_back(a, True, False))  # fmt: skip

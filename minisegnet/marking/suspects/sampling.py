@@ -76,13 +76,15 @@ def _plain_matrix(place: Place, clamp: str = "both") -> Callable[[int, int, bool
 BILINEAR: tuple[tuple[str, str, Callable[[int, int, bool], Any]], ...] = (
     (
         "half-pixel-forgotten",
-        """the shift by half a pixel is missing: with align_corners=False output place o lies at (o + 0.5) * H / OH - 0.5 of
+        """the shift by half a pixel is missing: with align_corners=False output place o lies at (o + 0.5) * H
+        / OH - 0.5 of
         the input, not at o * H / OH; the pixels' edges fall on each other, not their corners""",
         _plain_matrix(_no_shift),
     ),
     (
         "border-not-clamped",
-        """places before the first pixel aren't clamped: a place below 0 counts as 0 (max(source, 0)); yours goes on the
+        """places before the first pixel aren't clamped: a place below 0 counts as 0 (max(source, 0)); yours
+        goes on the
         other way, with a negative weight""",
         _plain_matrix(_half_pixel, "extrapolates"),
     ),
@@ -93,7 +95,8 @@ BILINEAR: tuple[tuple[str, str, Callable[[int, int, bool], Any]], ...] = (
     ),
     (
         "border-wraps",
-        """beyond the edge the opposite side of the map is seen: index -1 is the last one in Python. Clamp source to at least
+        """beyond the edge the opposite side of the map is seen: index -1 is the last one in Python. Clamp
+        source to at least
         0 and the second neighbour to at most H-1""",
         _plain_matrix(_half_pixel, "wraps"),
     ),
@@ -104,7 +107,8 @@ BILINEAR: tuple[tuple[str, str, Callable[[int, int, bool], Any]], ...] = (
     ),
     (
         "floor",
-        """this takes the pixel above and to the left; a place between two pixels is a blend of both: the lower neighbour
+        """this takes the pixel above and to the left; a place between two pixels is a blend of both: the lower
+        neighbour
         weighs 1 - fraction, the upper one fraction""",
         _plain_matrix(_floored),
     ),
@@ -134,7 +138,8 @@ for _name, _hint, _rule in BILINEAR:
         lambda a, rule=_rule: _resized_back(a, rule)
     )
 
-RESIZED_BACK = """dx is dy resized back to the input's size. That is no gradient: each output pixel hands dy times its weight to
+RESIZED_BACK = """dx is dy resized back to the input's size. That is no gradient: each output pixel hands dy
+        times its weight to
     the pixels that it was blended from, and what arrives at one pixel adds up (the transpose of the forward)"""
 suspect("resize_bilinear_backward.resized-back", "resize_bilinear_backward", "dx", RESIZED_BACK)(
     lambda a: right(
@@ -156,7 +161,8 @@ def _bilinear_overwritten(a: SimpleNamespace, order: Sequence[tuple[int, int]]) 
     return dx
 
 
-suspect("resize_bilinear_backward.overwritten", "resize_bilinear_backward", "dx", """every share replaces what was there; shares add up:
+suspect("resize_bilinear_backward.overwritten", "resize_bilinear_backward", "dx", """every share replaces what
+        was there; shares add up:
     is there an `=` where `+=` should be?""")(
     lambda a: _bilinear_overwritten(a, ((0, 0), (0, 1), (1, 0), (1, 1)))
 )  # fmt: skip
@@ -179,7 +185,8 @@ def _buffered(a: SimpleNamespace) -> Any:
     return dx
 
 
-suspect("resize_bilinear_backward.overwritten", "resize_bilinear_backward", "dx", """`dx[:, :, rows, columns] += ...` with arrays of
+suspect("resize_bilinear_backward.overwritten", "resize_bilinear_backward", "dx", """`dx[:, :, rows, columns]
+        += ...` with arrays of
     places adds only once where a place comes several times; np.add.at adds every one""")(_buffered)  # fmt: skip
 
 
@@ -213,7 +220,8 @@ NEAREST: dict[str, tuple[str, Callable[[int, int, int], int]]] = {
         lambda o, size, output: min(round(o * size / output), size - 1),
     ),
     "half-pixel": (
-        """the source is taken from the middle of the output pixel; resize_nearest takes floor(o * H / OH), without the half
+        """the source is taken from the middle of the output pixel; resize_nearest takes floor(o * H / OH),
+        without the half
         pixel""",
         lambda o, size, output: min(int((o + 0.5) * size / output), size - 1),
     ),
@@ -222,7 +230,8 @@ NEAREST: dict[str, tuple[str, Callable[[int, int, int], int]]] = {
         lambda o, size, output: round(o * (size - 1) / max(output - 1, 1)),
     ),
     "whole-factor": (
-        """each pixel is repeated OH // H times; where OH isn't a multiple of H that is wrong: take pixel o * H // OH""",
+        """each pixel is repeated OH // H times; where OH isn't a multiple of H that is wrong: take pixel o * H
+        // OH""",
         lambda o, size, output: min(o // max(output // size, 1), size - 1),
     ),
 }
@@ -231,7 +240,8 @@ for _name, (_hint, _pick) in NEAREST.items():
     suspect(f"resize_nearest_backward.{_name}", "resize_nearest_backward", "dx", _hint)(
         lambda a, rule=_pick: _picked_back(a, rule, add=True)
     )
-suspect("resize_nearest_backward.overwritten", "resize_nearest_backward", "dx", """a pixel that was copied several times gets only one
+suspect("resize_nearest_backward.overwritten", "resize_nearest_backward", "dx", """a pixel that was copied
+        several times gets only one
     copy's gradient; they add up: `+=`, and np.add.at where the places are an array""")(
     lambda a: _picked_back(a, _nearest, add=False)
 )  # fmt: skip
@@ -246,7 +256,8 @@ def _mean_of_copies(a: SimpleNamespace) -> Any:
     return right("resize_nearest_backward", a) / np.maximum(count, 1)
 
 
-suspect("resize_nearest_backward.mean", "resize_nearest_backward", "dx", """dx is the mean of the copies' gradients; a copy passes its
+suspect("resize_nearest_backward.mean", "resize_nearest_backward", "dx", """dx is the mean of the copies'
+        gradients; a copy passes its
     gradient on undivided, so that dx is their sum""")(_mean_of_copies)  # fmt: skip
 
 
@@ -302,7 +313,8 @@ ROI: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ),
     (
         "bankers-rounding",
-        """Python's round (and np.round) rounds 0.5 to 0 and 2.5 to 2, to the even neighbour; the corners round halves away
+        """Python's round (and np.round) rounds 0.5 to 0 and 2.5 to 2, to the even neighbour; the corners round
+        halves away
         from zero: math.floor(v + 0.5) for v >= 0""",
         {"rounding": round},
     ),
@@ -316,7 +328,8 @@ ROI: tuple[tuple[str, str, dict[str, Any]], ...] = (
         """the bins end too early: bin i ends before ceil((i + 1) * h / OH), so that neighbours may share a row""",
         {"end": lambda i, extent, bins: (i + 1) * extent // bins},
     ),
-    ("empty-bin", """an empty bin, one outside of the map, gives 0 (and argmax -1), not minus infinity""", {"empty": -math.inf}),
+    ("empty-bin", """an empty bin, one outside of the map, gives 0 (and argmax -1), not minus
+        infinity""", {"empty": -math.inf}),
     ("empty-bin", """an empty bin, one outside of the map, gives 0 (and argmax -1), not NaN""", {"empty": math.nan}),
     (
         "first-picture",
@@ -334,7 +347,8 @@ for _name, _hint, _change in ROI:
         suspect(f"roi_pool.{_name}", "roi_pool", _output, _hint)(
             lambda a, part=_part, change=_change: _roi_pooled(a, **change)[part]
         )
-suspect("roi_pool.argmax-in-bin", "roi_pool", "argmax", """argmax counts inside the bin; it is a position in the map: row * W +
+suspect("roi_pool.argmax-in-bin", "roi_pool", "argmax", """argmax counts inside the bin; it is a position in
+        the map: row * W +
     column""")(lambda a: _roi_pooled(a, in_bin=True)[1])  # fmt: skip
 
 
@@ -348,19 +362,27 @@ def _roi_back(a: SimpleNamespace, add: bool = True, first: bool = False, wraps: 
     return dx.reshape(a.input_shape)
 
 
-suspect("roi_pool_backward.overwritten", "roi_pool_backward", "dx", """where several bins or regions chose the same pixel, only the last
+suspect("roi_pool_backward.overwritten", "roi_pool_backward", "dx", """where several bins or regions chose the
+        same pixel, only the last
     one's gradient is left; they add up (`+=`, or np.add.at)""")(lambda a: _roi_back(a, add=False))  # fmt: skip
-suspect("roi_pool_backward.first-picture", "roi_pool_backward", "dx", """all gradients go to the first picture: rois[r, 0] says which
+suspect("roi_pool_backward.first-picture", "roi_pool_backward", "dx", """all gradients go to the first picture:
+        rois[r, 0] says which
     one""")(lambda a: _roi_back(a, first=True))  # fmt: skip
-suspect("roi_pool_backward.empty-bin", "roi_pool_backward", "dx", """empty bins send their gradient to the last pixel: their argmax is
+suspect("roi_pool_backward.empty-bin", "roi_pool_backward", "dx", """empty bins send their gradient to the last
+        pixel: their argmax is
     -1, which Python takes for the last place. Leave them out""")(lambda a: _roi_back(a, wraps=True))  # fmt: skip
-suspect("roi_align.first-picture", "roi_align", "y", """every region looks at the first picture: rois[r, 0] says which one""")(
+suspect("roi_align.first-picture", "roi_align", "y", """every region looks at the first picture: rois[r, 0]
+        says which one""")(
     lambda a: right("roi_align", a, rois=a.rois * np.array([0, 1, 1, 1, 1], a.rois.dtype))
 )  # fmt: skip
-suspect("roi_align.x-y-swapped", "roi_align", "y", """x and y are swapped: a region is (picture, x1, y1, x2, y2), x counts
+suspect("roi_align.x-y-swapped", "roi_align", "y", """x and y are swapped: a region is (picture, x1, y1, x2,
+        y2), x counts
     columns, y counts rows""")(lambda a: right("roi_align", a, rois=a.rois[:, [0, 2, 1, 4, 3]]))  # fmt: skip
-suspect("roi_align_backward.first-picture", "roi_align_backward", "dx", """all gradients go to the first picture: rois[r, 0] says
-    which one""")(lambda a: right("roi_align_backward", a, rois=a.rois * np.array([0, 1, 1, 1, 1], a.rois.dtype)))  # fmt: skip
+suspect("roi_align_backward.first-picture", "roi_align_backward", "dx", """all gradients go to the first
+        picture: rois[r, 0] says
+    which one""")(
+    lambda a: right("roi_align_backward", a, rois=a.rois * np.array([0, 1, 1, 1, 1], a.rois.dtype))
+)  # fmt: skip
 
 
 def _last_region(a: SimpleNamespace) -> Any:
@@ -372,7 +394,8 @@ def _last_region(a: SimpleNamespace) -> Any:
     return dx
 
 
-suspect("roi_align_backward.overwritten", "roi_align_backward", "dx", """only one region's gradient is left in each picture: the gradients
+suspect("roi_align_backward.overwritten", "roi_align_backward", "dx", """only one region's gradient is left in
+        each picture: the gradients
     of regions add up (`+=`)""")(_last_region)  # fmt: skip
 
 
@@ -416,7 +439,8 @@ def _overlap(a: Any, b: Any, more: float, over: str) -> float:
 NMS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "at-least",
-        """a box whose IoU equals the threshold is suppressed; only IoU > threshold suppresses, so that `>=` is one too
+        """a box whose IoU equals the threshold is suppressed; only IoU > threshold suppresses, so that `>=` is
+        one too
         many""",
         {"at_least": True},
     ),
@@ -445,5 +469,6 @@ NMS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )  # fmt: skip
 for _name, _hint, _change in NMS:
     suspect(f"nms.{_name}", "nms", "kept", _hint)(lambda a, change=_change: _suppressed(a, **change))
-suspect("nms.sorted-by-index", "nms", "kept", """the right boxes are kept, but in the order of their indices; the best score comes
+suspect("nms.sorted-by-index", "nms", "kept", """the right boxes are kept, but in the order of their indices;
+        the best score comes
     first""")(lambda a: np.sort(right("nms", a)))  # fmt: skip

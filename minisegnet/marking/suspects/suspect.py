@@ -15,7 +15,7 @@ import numpy as np
 from minisegnet.marking.cases import Arguments, answer, paired
 from minisegnet.marking.contract import contract
 
-Wrong = Callable[[SimpleNamespace], Any]
+Wrong = Callable[..., Any]  # of the arguments as a namespace; loops bind what differs as defaults
 
 
 @dataclass(frozen=True)

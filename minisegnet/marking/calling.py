@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+LARGEST = 2**25  # bytes of one array of an answer; no right one comes near it
 LAYOUTS = ("plain", "read-only", "every second", "transposed", "backwards")
 
 
@@ -181,6 +182,8 @@ def _plain(value: Any) -> Any:
     """Keep arrays, numbers and None; tell all else in words. An array of objects is no array of numbers."""
     if isinstance(value, np.ma.MaskedArray):
         return Strange("masked array", "")
+    if isinstance(value, np.ndarray) and value.nbytes > LARGEST:
+        return Strange(f"array of shape {value.shape}", "")
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fiub":
         return np.array(value) if isinstance(value, np.ndarray) else Number(np.array(value), "numpy")
     if isinstance(value, bool | int | float):

@@ -9,9 +9,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from minisegnet.marking.calling import Number, Strange
+from minisegnet.marking.calling import LARGEST, Number, Strange
 
-LARGEST = 2**25  # bytes of one array; no right answer comes near it
 LONGEST = 2**28  # bytes of one message
 
 

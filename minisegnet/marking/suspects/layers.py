@@ -373,7 +373,11 @@ for _output in ("dgamma", "dbeta"):
         "batch_norm_backward",
         _output,
         f"{_output} is a mean; it is a sum over all values a channel",
-    )(lambda a, output=_output: right("batch_norm_backward", a, output) / (a.x.size // a.x.shape[1]))
+    )(
+        lambda a, output=_output: (
+            None if a.gamma is None else right("batch_norm_backward", a, output) / (a.x.size // a.x.shape[1])
+        )
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------

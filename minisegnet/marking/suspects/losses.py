@@ -63,7 +63,10 @@ BY_COUNT = """the weighted losses are divided by the number of pixels; a weighte
 BATCH = """it is divided by the number of pictures only; the mean is over all pixels: divide by {by}"""
 SUM = """this is the sum; reduction="mean" divides by {by}"""
 NOTHING = """when nothing counts (all pixels ignored), the mean is 0, not 0 / 0 = NaN"""
-for _op, _back, _by in ((CE, CE_BACK, "the sum of the weights"), (BCE, BCE_BACK, "the number")):
+for _op, _back, _by in (
+    (CE, CE_BACK, "the sum of the weights (1 each, where none are given)"),
+    (BCE, BCE_BACK, "the number"),
+):
     _output = "dlogits"
     _rules: list[tuple[str, str, Any]] = [
         ("mean-over-all", ALL.format(by=_by), lambda a: max(a.target.size, 1)),

@@ -37,7 +37,7 @@ class Suspect:
             warnings.simplefilter("ignore")  # a mistake may well divide by zero
             try:
                 return self.run(SimpleNamespace(**paired(arguments)))
-            except (ValueError, IndexError, ZeroDivisionError):
+            except (ValueError, IndexError, TypeError, ZeroDivisionError):
                 return None
 
 

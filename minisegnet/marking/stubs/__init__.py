@@ -113,18 +113,9 @@ def stub(number: int, file: str) -> str:
 
     Examples
     --------
-    >>> print(function("relu_backward"))
-    def relu_backward(dy, y):
-        \"\"\"Bring dy back through relu.
-    <BLANKLINE>
-        dx = dy where y > 0, else 0. y is what relu returned.
-    <BLANKLINE>
-        dy, y and dx: one shape.
-    <BLANKLINE>
-        >>> relu_backward(np.array([5.0, 6, 7]), np.array([0.0, 0, 3])).tolist()
-        [0.0, 0.0, 7.0]
-        \"\"\"
-        raise NotImplementedError("relu_backward isn't written yet")
+    >>> text = stub(3, "mine.py")
+    >>> text.count("raise NotImplementedError"), text.splitlines()[-1]
+    (5, '# Have it marked:     minisegnet check 03 mine.py')
     """
     if number not in LESSONS:
         raise ValueError(
@@ -140,7 +131,11 @@ def stub(number: int, file: str) -> str:
 
 
 def function(op: str) -> str:
-    """Write one function: its first line, what it must do, and that it isn't written yet."""
+    """Write one function: its first line, what it must do, and that it isn't written yet.
+
+    >>> print(function("add_backward").splitlines()[-1])
+        raise NotImplementedError("add_backward isn't written yet")
+    """
     first = contract(op).signature().partition(" -> ")[0].replace("'", '"')
     if len(first) > LONGEST:
         name, _, parameters = first.removesuffix(")").partition("(")

@@ -16,6 +16,7 @@ from minisegnet import __version__
 
 # The file of "check-something" is check_something.py.
 COMMANDS = {
+    "start": "write a file with the functions of a lesson, for you to fill in",
     "demo": "train a small network on synthetic pictures and show what it learned, in about a minute",
     "check-data": "look through pictures and masks for what is wrong with them, and draw them all on one sheet",
     "train": "train a model on a synthetic set or on a folder of pictures and masks",

@@ -51,6 +51,7 @@ def two_walls(gap: int, width: int = 64) -> Array:
 # The truth test of row 12
 
 
+@pytest.mark.claim("S3-08", "S3-09")
 @pytest.mark.parametrize(("gap", "extra"), [(2, 9.23), (4, 7.26), (10, 1.35), (20, 0.003)])
 def test_the_extra_weight_in_the_middle_of_a_gap(gap: int, extra: float) -> None:
     """Row 12 of the systems list: gaps of 2, 4, 10 and 20 pixels add 9.23, 7.26, 1.35 and 0.003."""
@@ -76,6 +77,7 @@ def test_one_instance_means_class_weights_alone(number: int) -> None:
     np.testing.assert_array_equal(weight, np.where(instances > 0, 3.0, 0.5))
 
 
+@pytest.mark.claim("S3-08")
 @settings(max_examples=examples(40))
 @given(SIZES, st.integers(0, 5), st.integers(0, 2**16), st.floats(0, 20), st.floats(0.3, 9))
 def test_against_the_equation(size: tuple[int, int], cells: int, seed: int, w0: float, sigma: float) -> None:

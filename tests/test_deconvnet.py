@@ -17,6 +17,7 @@ PAPER = {"width": 64, "convolutions": (2, 2, 3, 3, 3), "waist": 7, "waist_width"
 # Row 8: sizes and counts of the paper's network, by hand
 
 
+@pytest.mark.claim("S3-01", "S3-02", "S3-04")
 def test_row_8_sizes_of_the_paper() -> None:
     """Row 8: 224 down to 7, 1 at the waist, 7 again, and back to 224."""
     model = models.build("deconvnet", classes=21, initialise=False, **PAPER)
@@ -29,6 +30,7 @@ def test_row_8_sizes_of_the_paper() -> None:
     ]  # a larger picture: a waist of more than one point
 
 
+@pytest.mark.claim("S3-02", "S3-31")
 def test_row_8_parameters_of_the_paper() -> None:
     """Row 8: almost all weights are in the waist, which makes it 8.5 times as large as SegNet."""
     model = models.build("deconvnet", classes=21, initialise=False, **PAPER)
@@ -52,6 +54,7 @@ def test_row_8_parameters_of_the_paper() -> None:
     assert model.parameter_count() / segnet.parameter_count() == pytest.approx(8.54, abs=0.01)
 
 
+@pytest.mark.claim("S3-01", "S3-02", "S3-03")
 def test_row_8_layers_of_the_paper() -> None:
     """Row 8: the waist is 7x7, 1x1 and 7x7 again, and the decoder has 13 transposed convolutions of 3x3."""
     model = models.build("deconvnet", classes=21, initialise=False, **PAPER)
@@ -88,6 +91,7 @@ def test_one_point_and_one_picture_have_no_variance() -> None:
 # Row 8: what the decoder shares with the encoder
 
 
+@pytest.mark.claim("S2-31", "S3-31")
 def test_row_8_unpooling_shares_the_indices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 8: each unpooling gets the very indices of its pooling, the last pooling's first, and its size."""
     given, used = [], []
@@ -116,6 +120,7 @@ def test_row_8_unpooling_shares_the_indices(monkeypatch: pytest.MonkeyPatch) -> 
 # The contract of all models
 
 
+@pytest.mark.claim("S3-04")
 @pytest.mark.parametrize("size", [(64, 64), (65, 64), (97, 131)])
 @pytest.mark.parametrize("training", [True, False])
 def test_output_has_the_input_size(size: tuple[int, int], training: bool) -> None:

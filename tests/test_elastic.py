@@ -31,6 +31,7 @@ def shift(size: tuple[int, int], rows: float, columns: float) -> Array:
 # The truth test of row 11
 
 
+@pytest.mark.claim("S3-07")
 @settings(max_examples=examples(60))
 @given(SIZES, st.integers(0, 2**32), st.floats(-3, 3), st.floats(0, 20), st.integers(2, 5))
 def test_the_label_set_never_grows(
@@ -45,6 +46,7 @@ def test_the_label_set_never_grows(
     assert set(np.unique(bent)) <= {*np.unique(labels), 99}
 
 
+@pytest.mark.claim("S3-07")
 @settings(max_examples=examples(30))
 @given(SIZES, st.integers(0, 2**32), st.floats(0, 6))
 def test_image_and_labels_move_by_the_same_field(size: tuple[int, int], seed: int, sigma: float) -> None:
@@ -139,6 +141,7 @@ def test_the_cubic_by_hand() -> None:
     assert line[1] == pytest.approx((-7 + 9 * v[0] + 9 * v[1] - v[2]) / 16)
 
 
+@pytest.mark.claim("S3-07")
 def test_the_field_is_smooth_across_grid_lines() -> None:
     field = elastic_field((801, 801), sigma=10.0, rng=1)
     bend = np.abs(np.diff(field, n=2, axis=1)).max()  # a kink would be a second difference of order slope

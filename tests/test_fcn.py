@@ -39,6 +39,7 @@ def constant_scores(model: FCN32s, values: list[float]) -> None:
 # The paper's size
 
 
+@pytest.mark.claim("S1-09")
 def test_parameters_of_vgg16() -> None:
     """Row 3: 13 convolutions of 3x3 with biases, 14.7 million parameters."""
     with nn.creating(initialise=False):
@@ -49,6 +50,7 @@ def test_parameters_of_vgg16() -> None:
     assert sum(isinstance(layer, nn.Conv2d) for layer in backbone.features) == 13
 
 
+@pytest.mark.claim("S1-13", "S2-16", "S2-18")
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_at_the_papers_size(name: str) -> None:
     """Row 3: VGG16, fc6 and fc7 of 4096 channels, 21 classes; counted by hand."""
@@ -64,6 +66,7 @@ def test_parameters_at_the_papers_size(name: str) -> None:
     assert by_hand == {"fcn32s": 134_346_581, "fcn16s": 134_364_410, "fcn8s": 134_376_863}[name]
 
 
+@pytest.mark.claim("S1-14", "S2-20")
 def test_sizes_at_the_papers_size() -> None:
     """Row 3: a picture of 500 x 500 on the way through FCN-8s, each size by hand."""
     model = models.build("fcn8s", classes=21, initialise=False, **PAPER)
@@ -77,6 +80,7 @@ def test_sizes_at_the_papers_size() -> None:
     assert model.output_size(500) == (500, 500)
 
 
+@pytest.mark.claim("S1-09")
 def test_features_have_torchvisions_numbers() -> None:
     """Weights of VGG16 from elsewhere fit by their names."""
     backbone = VGG(3, width=1)
@@ -90,6 +94,7 @@ def test_features_have_torchvisions_numbers() -> None:
 # Any input size, and nothing shifts
 
 
+@pytest.mark.claim("S0-10", "S1-14", "S2-17", "S2-20")
 @pytest.mark.parametrize("padding", ["same", "paper"])
 @pytest.mark.parametrize("name", NAMES)
 def test_any_size_comes_back(name: str, padding: str) -> None:
@@ -137,6 +142,7 @@ def test_nothing_shifts(name: str, size: tuple[int, int], padding: str, stepwise
     assert np.abs(y[1] - columns)[inside, inside].max() < 1e-12
 
 
+@pytest.mark.claim("S0-25", "S1-20", "S2-24", "S4-67")
 @pytest.mark.parametrize("padding", ["same", "paper"])
 @pytest.mark.parametrize("size", [(128, 128), (99, 122), (130, 91)])
 def test_skips_lie_where_the_picture_has_them(size: tuple[int, int], padding: str) -> None:
@@ -178,6 +184,7 @@ def test_papers_margin_keeps_constants_away_from_the_border(name: str) -> None:
 # Bilinear upsampling
 
 
+@pytest.mark.claim("S1-15")
 @pytest.mark.parametrize(("factor", "corner"), [(2, 0.5625), (8, 0.316), (32, 0.266)])
 def test_bilinear_upsampling_is_interpolation_inside_only(factor: int, corner: float) -> None:
     """Rows 3 and 4: equal to half-pixel interpolation to 1e-15 inside; a map of ones sinks to these corners."""
@@ -289,6 +296,7 @@ def test_without_stepwise_some_labels_change() -> None:
     assert (outputs[0].argmax(1) != outputs[1].argmax(1)).mean() == pytest.approx(0.06, abs=0.005)
 
 
+@pytest.mark.claim("S0-21", "S1-20", "S4-66")
 def test_a_new_skip_learns_at_once() -> None:
     """Row 3: zero skip scores are no dead end; their gradient isn't zero."""
     model = FCN8s.from_fcn16s(FCN16s.from_fcn32s(trained_like("fcn32s")))  # type: ignore[arg-type]
@@ -298,6 +306,7 @@ def test_a_new_skip_learns_at_once() -> None:
     assert model.upscore2.weight.grad.any() and model.upscore_pool4.weight.grad.any()
 
 
+@pytest.mark.claim("S0-22")
 def test_the_last_enlargement_is_frozen() -> None:
     """Row 3: it is saved with the model, but no optimiser sees it."""
     model = models.build("fcn8s", classes=2, **TINY)
@@ -328,6 +337,7 @@ def test_staged_training_refuses_what_does_not_fit() -> None:
 # Dense layers as convolutions
 
 
+@pytest.mark.claim("S1-09", "S1-13", "S2-16", "S4-11")
 def test_dense_layers_become_fc6_and_fc7() -> None:
     """Row 2: VGG's dense layers on 224 x 224 and the 7x7 and 1x1 convolutions give one and the same score.
 
@@ -364,6 +374,7 @@ def test_dense_layers_become_fc6_and_fc7() -> None:
             assert np.abs(scores[:, :, i, j] - classify(window)).max() < 1e-12
 
 
+@pytest.mark.claim("S2-21", "S2-22")
 def test_a_pixels_label_is_its_largest_score() -> None:
     """Row 3: the notes' vector dog .45, cat .94, tree .02, pc .05, tiger .21 is a cat; it is no softmax."""
     labels = ["dog", "cat", "tree", "pc", "tiger"]
@@ -416,6 +427,7 @@ def test_gradients_of_the_whole_model(name: str, norm: str | None, fast: str) ->
     check_gradients(lambda x, *_: model(x), x, *model.parameters(), step=1e-6, rtol=1e-5)
 
 
+@pytest.mark.claim("S2-04", "S2-19")
 @pytest.mark.parametrize(("name", "cell"), [("fcn32s", None), ("fcn16s", 32), ("fcn8s", 16)])
 def test_learns_one_picture(name: str, cell: int | None) -> None:
     """Row 3: overfits one picture to a mean IoU of 1, with details twice as large as the finest scores."""

@@ -42,6 +42,7 @@ def assert_same(found: np.ndarray, expected: np.ndarray, backend: str) -> None:
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
+@pytest.mark.claim("S3-06")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("tile", [4, 12, (8, 20), 32, None])
 @pytest.mark.parametrize("size", [(41, 50), (24, 24)])
@@ -77,6 +78,7 @@ def test_pictures_smaller_than_the_halo(size: tuple[int, int], fast: str) -> Non
     assert_same(overlap_tile(model, image, tile=4), whole(model, image), fast)
 
 
+@pytest.mark.claim("S3-06")
 def test_off_the_pooling_grid_it_would_be_wrong(fast: str) -> None:
     """Row 10: offsets 0, 4, 8, 12 of a depth-2 network give the whole's scores; 1, 2, 6 are off by whole units."""
     model = build(in_channels=1, dtype="float64").eval()
@@ -96,6 +98,7 @@ def test_off_the_pooling_grid_it_would_be_wrong(fast: str) -> None:
         overlap_tile(model, x[0], tile=10)
 
 
+@pytest.mark.claim("S3-06")
 def test_halo_of_the_papers_network() -> None:
     """Row 10: 92 pixels a side at depth 4; 388 pixels of scores need 572."""
     model = build(depth=4, initialise=False)

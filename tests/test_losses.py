@@ -295,6 +295,7 @@ def test_dice_of_hard_predictions_is_one_minus_mean_dice():
     np.testing.assert_allclose(loss, 1 - np.mean(scores), rtol=1e-14)
 
 
+@pytest.mark.claim("S3-09")
 @pytest.mark.parametrize("name", ["cross_entropy", *PAIRS])
 def test_a_pixel_of_weight_2_is_a_pixel_twice(name):
     logits, target = draw((6, 3))

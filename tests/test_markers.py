@@ -118,6 +118,7 @@ def as_picture(mask: np.ndarray) -> np.ndarray:
     return mask.astype(np.uint8) * np.uint8(255)
 
 
+@pytest.mark.claim("S2-37")
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("name", "options"), UNETS)
 def test_unet_gives_back_every_shape(name: str, options: dict[str, Any], size: tuple[int, int]) -> None:

@@ -69,6 +69,7 @@ def loop_report(n):
 # The confusion matrix
 
 
+@pytest.mark.claim("S4-02")
 def test_worked_example():
     target = np.array([[0, 0, 0, 1], [2, 2, 1, 1]], np.uint8)
     predicted = np.array([[0, 1, 0, 1], [2, 0, 1, 2]], np.int32)
@@ -179,6 +180,7 @@ def test_report_is_the_formulas(confusion):
     assert "nan" not in report.table()
 
 
+@pytest.mark.claim("S4-03")
 @given(label_pairs())
 def test_relations(pair):
     target, predicted, C = pair

@@ -25,6 +25,7 @@ def _on_each_backend(backend: str) -> Any:
 # The source documents' numbers (lecture notes on SegNet and on transposed convolution)
 
 
+@pytest.mark.claim("S2-29")
 def test_the_notes_max_pooling_matrix() -> None:
     """Row 7 of the systems list: the maxima, and where they stood."""
     x = np.array([[1.0, 2, 6, 3], [3, 5, 2, 1], [1, 2, 2, 1], [7, 3, 4, 8]])[None, None]
@@ -33,6 +34,7 @@ def test_the_notes_max_pooling_matrix() -> None:
     np.testing.assert_array_equal(indices[0, 0], [[5, 2], [12, 15]])
 
 
+@pytest.mark.claim("S2-30")
 def test_the_notes_unpooling_matrix() -> None:
     """Row 7 of the systems list: the values of the decoder go to those places, 0 elsewhere."""
     indices = np.array([[5, 2], [12, 15]])[None, None]
@@ -40,6 +42,7 @@ def test_the_notes_unpooling_matrix() -> None:
     np.testing.assert_array_equal(y[0, 0], [[0, 0, 2, 0], [0, 1, 0, 0], [0, 0, 0, 0], [3, 0, 0, 4]])
 
 
+@pytest.mark.claim("S1-18")
 @settings(max_examples=examples(15))
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 2), st.integers(1, 4), st.integers(0, 2**16))
 def test_transposed_convolution_by_spread_pad_and_strip(k: int, s: int, p: int, n: int, seed: int) -> None:
@@ -74,6 +77,7 @@ def test_a_transposed_convolution_paints_a_checkerboard_unless_its_stride_divide
 # Convolutions
 
 
+@pytest.mark.claim("S0-31", "S4-73")
 @settings(max_examples=examples(15))
 @given(TABLE["conv2d"].calls(np.float64, True))
 def test_transposed_convolution_is_the_adjoint_of_convolution(call: Call) -> None:
@@ -98,6 +102,7 @@ def test_transposed_convolution_is_the_adjoint_of_convolution(call: Call) -> Non
     )
 
 
+@pytest.mark.claim("S3-17", "S3-20", "S3-21")
 @settings(max_examples=examples(15))
 @given(TABLE["conv2d"].calls(np.float64, True))
 def test_a_dilated_convolution_is_one_with_a_zero_stuffed_kernel(call: Call) -> None:
@@ -204,6 +209,7 @@ def test_bilinear_keeps_constants_and_ramps(align_corners: bool) -> None:
     np.testing.assert_allclose(steps, steps[0], atol=1e-12)
 
 
+@pytest.mark.claim("S1-15")
 def test_a_transposed_convolution_interpolates_inside_but_not_at_the_border() -> None:
     """Rows 3 to 5 of the systems list: kernel 2s, padding s/2, bilinear weights; ones sink to these corners."""
     for s, corner in ((2, 0.5625), (8, 0.316), (32, 0.266)):
@@ -242,6 +248,7 @@ def test_the_backward_of_bilinear_is_its_adjoint(call: Call) -> None:
 # Regions
 
 
+@pytest.mark.claim("S4-38")
 def test_a_region_that_is_the_whole_map_with_a_bin_per_pixel_is_the_map() -> None:
     x = np.random.default_rng(5).standard_normal((1, 2, 4, 5))
     whole = np.array([[0.0, 0, 0, 4, 3]])  # both corners belong to it
@@ -262,6 +269,7 @@ def test_region_corners_round_half_away_from_zero() -> None:
     assert y.item() == 0 and argmax.item() == -1
 
 
+@pytest.mark.claim("S4-40")
 def test_region_gradients_of_overlapping_regions_add() -> None:
     x = np.arange(16.0).reshape(1, 1, 4, 4)
     rois = np.array([[0.0, 0, 0, 3, 3], [0.0, 2, 2, 3, 3]])
@@ -270,6 +278,7 @@ def test_region_gradients_of_overlapping_regions_add() -> None:
     assert dx[0, 0, 3, 3] == 7 and dx.sum() == 7
 
 
+@pytest.mark.claim("S4-03", "S4-48")
 def test_nms_keeps_the_best_and_the_first_of_equals() -> None:
     boxes = np.array([[0.0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30]])
     scores = np.array([0.5, 0.5, 0.9, 0.1])

@@ -30,6 +30,7 @@ def small(seed: int = 0, **options: int) -> PatchClassifier:
 # Equal numbers at equal places
 
 
+@pytest.mark.claim("S0-06", "S0-08", "S0-09", "S4-11", "S4-58")
 @pytest.mark.parametrize("patch", [13, 21])
 @pytest.mark.parametrize("size", [(21, 21), (29, 41), (40, 31)])
 def test_twin_equals_patches(size: tuple[int, int], patch: int, backend: str) -> None:
@@ -85,6 +86,7 @@ def test_shifted_twins_label_every_pixel() -> None:
             assert np.abs(model(window).data[0, :, 0, 0] - stitched[0, :, i, j]).max() < 1e-12
 
 
+@pytest.mark.claim("S0-06")
 def test_output_belongs_to_the_centre_pixel() -> None:
     """Row 1: output i sees the picture from 4 i to 4 i + 20, and the pixel in the middle is centre(i)."""
     model = PatchClassifier(1, 2)
@@ -99,6 +101,7 @@ def test_output_belongs_to_the_centre_pixel() -> None:
 # What it costs
 
 
+@pytest.mark.claim("S0-07", "S4-14", "S4-57")
 def test_costs_by_hand() -> None:
     """Row 1: multiply-adds of both for 64 x 64, in integers, layer by layer."""
     model = models.build("patch", classes=2, width=8)
@@ -112,6 +115,7 @@ def test_costs_by_hand() -> None:
     assert patch == 143_768 and dense == 2_864_096
 
 
+@pytest.mark.claim("S0-07", "S4-14", "S4-57")
 def test_savings_grow_with_the_picture() -> None:
     """Row 1: no saving on a single patch; the ratio grows towards the cost of a patch over that of one place."""
     model = models.build("patch", classes=2, width=8)
@@ -128,6 +132,7 @@ def test_savings_grow_with_the_picture() -> None:
 # Dense layers as convolutions
 
 
+@pytest.mark.claim("S4-11")
 def test_dense_to_conv_slides() -> None:
     """Row 2: equal on the native size; on a larger map the convolution is the dense layer at every place."""
     rng = np.random.default_rng(0)
@@ -196,6 +201,7 @@ def test_gradients_of_the_whole_model(fast: str, twin: bool) -> None:
     check_gradients(lambda x, *_: model(x), x, *model.parameters(), step=1e-6, rtol=1e-5)
 
 
+@pytest.mark.claim("S0-06")
 def test_learns_one_picture() -> None:
     """Row 1: trained as a classifier of patches, its twin then labels the picture, mean IoU 1."""
     rng = np.random.default_rng(0)

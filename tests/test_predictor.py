@@ -32,6 +32,7 @@ def numpy_backend():
         yield
 
 
+@pytest.mark.claim("S2-10")
 @pytest.mark.parametrize("options", [{"depth": 1}, {"depth": 2, "padding": "valid"}])
 def test_all_answers_agree(options):
     """Labels are the best scores, probabilities their softmax, and batches give what single pictures give."""

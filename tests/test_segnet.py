@@ -19,6 +19,7 @@ PAPER = {"width": 64, "convolutions": (2, 2, 3, 3, 3)}
 # Row 7: pooling with indices, and unpooling
 
 
+@pytest.mark.claim("S2-29")
 def test_row_7_pooling_of_the_notes() -> None:
     """Row 7: the 4 x 4 matrix of the notes pools to [[5, 6], [7, 8]], and the indices say where from."""
     x = np.array([[1.0, 2, 6, 3], [3, 5, 2, 1], [1, 2, 2, 1], [7, 3, 4, 8]])[None, None]
@@ -27,6 +28,7 @@ def test_row_7_pooling_of_the_notes() -> None:
     np.testing.assert_array_equal(indices[0, 0], [[5, 2], [12, 15]])
 
 
+@pytest.mark.claim("S2-30", "S3-29")
 def test_row_7_unpooling_of_the_notes() -> None:
     """Row 7: [[1, 2], [3, 4]] goes to the places of the notes' maxima, and 0 everywhere else."""
     indices = np.array([[5, 2], [12, 15]])[None, None]
@@ -35,6 +37,7 @@ def test_row_7_unpooling_of_the_notes() -> None:
     np.testing.assert_array_equal(y.data[0, 0], expected)
 
 
+@pytest.mark.claim("S2-29")
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
 def test_row_7_unpooling_keeps_the_maxima(size: tuple[int, int], backend: str) -> None:
     """Row 7: unpool after pool leaves each maximum in its place and 0 elsewhere; the backward gathers."""
@@ -54,6 +57,7 @@ def test_row_7_unpooling_keeps_the_maxima(size: tuple[int, int], backend: str) -
     np.testing.assert_array_equal(dx[0, 1, 2, 1], dy[0, 1].reshape(-1)[indices[0, 1, 2, 1]])
 
 
+@pytest.mark.claim("S3-29")
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (2, 2), (5, 6)])
 def test_row_7_indices_cost_two_bits(size: tuple[int, int]) -> None:
     """Row 7: a quarter of a byte for each pooled pixel, and nothing is lost: it unpacks to the same indices."""
@@ -63,6 +67,7 @@ def test_row_7_indices_cost_two_bits(size: tuple[int, int]) -> None:
     np.testing.assert_array_equal(unpack_indices(packed, indices.shape, size), indices)
 
 
+@pytest.mark.claim("S3-34")
 def test_row_7_memory_of_the_paper() -> None:
     """Row 7: at 360 x 480 the five index maps take 1/64 of what keeping the five feature maps would."""
     with nn.creating(initialise=False):
@@ -77,6 +82,7 @@ def test_row_7_memory_of_the_paper() -> None:
     assert map_bytes / index_bytes == pytest.approx(64, rel=0.01)  # a row of 45 has no partner and no index
 
 
+@pytest.mark.claim("S3-30")
 def test_row_7_a_point_survives_only_with_indices() -> None:
     """Row 7: pooled and brought back, single points are where they were with indices, and blocks of four without."""
     x = np.zeros((1, 1, 8, 8))
@@ -138,6 +144,7 @@ def boundary_f1(unpool: str, *, seed: int, steps: int = 60) -> float:
     return float(2 * (found & true).sum() / (found.sum() + true.sum()))
 
 
+@pytest.mark.claim("S3-30")
 def test_row_7_indices_sharpen_boundaries() -> None:
     """Row 7: against nearest upsampling, indices give a much better boundary F1 (measured: 0.70 and 0.33)."""
     assert boundary_f1("indices", seed=0) > boundary_f1("nearest", seed=0) + 0.2
@@ -160,6 +167,7 @@ def hand_count(pairs: list[tuple[int, int]], kernel_size: int, width: int, class
     return convolutions + width * classes + classes
 
 
+@pytest.mark.claim("S2-26", "S3-27", "S3-28", "S3-31")
 def test_row_7_parameters_of_the_paper() -> None:
     """Row 7: 13 + 13 convolutions; the encoder holds VGG16's 14,710,464 weights."""
     model = models.build("segnet", classes=11, initialise=False, **PAPER)

@@ -16,6 +16,7 @@ from minisegnet import ops, sizes
 from minisegnet.sizes import Layer
 
 
+@pytest.mark.claim("S1-30")
 def test_the_u_net_papers_sizes() -> None:
     """Row 9 of the systems list: 568, 280, 136, 64 before the poolings, 28 at the bottom, 388 out of 572."""
     size, on_the_way = (572, 572), []
@@ -31,12 +32,14 @@ def test_the_u_net_papers_sizes() -> None:
     assert size == (388, 388)
 
 
+@pytest.mark.claim("S3-17", "S3-20")
 def test_a_dilated_kernel_covers_more() -> None:
     """Row 16 of the systems list: k + (k-1)(r-1) at the rates 6, 12, 18 and 24 of DeepLab's pyramid."""
     covers = [sizes.receptive_field([Layer(3, dilation=rate)]).size[0] for rate in (6, 12, 18, 24)]
     assert covers == [13, 25, 37, 49]
 
 
+@pytest.mark.claim("S0-23", "S4-68")
 def test_receptive_field_of_vgg16() -> None:
     """Row 6 of the systems list: r += (k-1) j and j *= s, layer by layer; 212 pixels below the fifth pooling."""
     block = {n: [Layer(3, padding=1)] * n + [Layer(2, stride=2)] for n in (2, 3)}
@@ -65,6 +68,7 @@ def chains(draw: Any) -> list[Layer]:
     return layers
 
 
+@pytest.mark.claim("S0-23", "S4-68")
 @given(chains(), st.integers(0, 30))
 def test_input_range_equals_what_a_perturbation_reaches(layers: list[Layer], wanted: int) -> None:
     """Row 6 of the systems list: the calculator agrees with what a change of each input pixel really reaches.
@@ -93,6 +97,7 @@ def test_input_range_equals_what_a_perturbation_reaches(layers: list[Layer], wan
         assert all(first <= i <= last for i in seen)
 
 
+@pytest.mark.claim("S4-37")
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_adaptive_bins_cover_everything(size: int, output_size: int) -> None:
     bins = [sizes.adaptive_bin(i, size, output_size) for i in range(output_size)]

@@ -27,6 +27,7 @@ def paper(**options: Any) -> UNet:
 # The paper's network
 
 
+@pytest.mark.claim("S1-26", "S1-30", "S1-31")
 def test_sizes_on_the_way_are_the_papers() -> None:
     """Row 9: 572, 568, 280, 136, 64 on the way down, 28 at the bottom, 388 at the end."""
     model = paper()
@@ -38,6 +39,7 @@ def test_sizes_on_the_way_are_the_papers() -> None:
     assert model.output_size(572) == (388, 388)
 
 
+@pytest.mark.claim("S1-26", "S1-27", "S1-30", "S1-31", "S2-33")
 def test_maps_of_a_real_forward_have_these_sizes() -> None:
     """Row 9: the sizes of the maps themselves, at the paper's size with one channel a level and more."""
     model = build(1, 2, width=1, padding="valid").eval()
@@ -52,6 +54,7 @@ def test_maps_of_a_real_forward_have_these_sizes() -> None:
     assert y.shape == (1, 2, 388, 388)
 
 
+@pytest.mark.claim("S1-31")
 def test_parameters_and_convolutions_are_the_papers() -> None:
     """Row 9: 31,030,658 parameters for one channel in and 2 classes, 23 convolutions, no normalisation."""
     model = paper()
@@ -218,6 +221,7 @@ def test_smallest_size_of_same_padding() -> None:
 # What an output pixel sees
 
 
+@pytest.mark.claim("S1-28", "S4-68")
 @pytest.mark.parametrize("depth", [1, 2])
 def test_receptive_field_is_what_a_change_reaches(depth: int, fast: str) -> None:
     """Rows 6 and 9: change one pixel; the scores that change are those whose receptive field holds it."""
@@ -243,6 +247,7 @@ def test_receptive_field_is_what_a_change_reaches(depth: int, fast: str) -> None
     assert min(ranges)[0] == 0 and max(ranges)[1] == n - 1
 
 
+@pytest.mark.claim("S1-28")
 def test_what_the_papers_network_sees() -> None:
     """Rows 6, 9 and 10: a score sees 188 or 204 pixels, up to 107 to a side; all scores of 572 stay inside the 572."""
     layers = paper().layers()
@@ -277,6 +282,7 @@ def test_gradients_of_the_whole_model(options: dict[str, Any], fast: str) -> Non
     check_gradients(lambda x, *_: model(x), x, *model.parameters(), step=1e-6, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.claim("S2-04")
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_overfits_one_picture(padding: str, fast: str) -> None:
     """Issue 3: a disc and a bar in noise, mean IoU 1.0 within seconds."""

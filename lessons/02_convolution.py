@@ -21,8 +21,8 @@ lesson = viz.Lesson("02_convolution")
 # %% [markdown]
 # ## By hand: 3 x 3 pixels, a 2 x 2 kernel
 #
-# The window fits in four places. At the upper left: 1*1 + 2*0 + 0*(-1) + 1*2 = 3. To the right of
-# it: 2*1 + 0*0 + 1*(-1) + 3*2 = 7. Do the two below yourself; the answer is y in the code.
+# The window fits in four places. At the upper left: 1·1 + 2·0 + 0·(-1) + 1·2 = 3. To the right of
+# it: 2·1 + 0·0 + 1·(-1) + 3·2 = 7. Do the two below yourself; the answer is y in the code.
 #
 # Or write each window as a column, its rows one after the other, and the kernel as a row. Row times
 # matrix is all four sums: **im2col** (image to columns). Computers are fast at matrix products.
@@ -148,7 +148,7 @@ assert np.allclose(ops.conv2d(np.ones((1, 1, 5, 5)), w)[0, 2:], 0), "one brightn
 # - A layer reaches d(k - 1) neighbours further: size grows by d(k - 1) * jump.
 # - With stride s, its outputs lie s times as far apart: jump is multiplied by s.
 #
-# Two 3x3 layers: 1 + 2 + 2 = 5. With stride 2 in the first: 1 + 2 + 2*2 = 7.
+# Two 3x3 layers: 1 + 2 + 2 = 5. With stride 2 in the first: 1 + 2 + 2·2 = 7.
 #
 # Or measure it: raise each input pixel by 1 in turn, and see how the output pixel changes. If all
 # weights are 1, it changes by the number of ways between the two, layer by layer (dark: many).

@@ -9,7 +9,7 @@ from op_table import CPU_BACKENDS
 
 from minisegnet import ops
 
-pytest_plugins = ["claims_plugin"]
+pytest_plugins = ["claims_plugin", "browser_helpers"]
 matplotlib.use("Agg")
 pytest.register_assert_rewrite("model_checks")  # so that its asserts show their values
 

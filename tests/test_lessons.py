@@ -95,6 +95,14 @@ def test_tables_and_fences_in_the_text_are_whole(path):
             assert len({row.count("|") for row in rows}) == 1, f"{path.name}: the rows differ:\n{table}"
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_no_product_in_the_text_is_taken_for_emphasis(path):
+    """As Markdown, 2*3 and 4*5 in one paragraph is 2, then "3 and 4" slanted, then 5; 2·3 and `2*3` are safe."""
+    for marker, lines in cells(path):
+        text = re.sub(r"`[^`]*`", "", "\n".join(lines))
+        assert marker == "# %%" or not re.search(r"[\d)]\*[\d(]", text), f"{path.name}:\n{text}"
+
+
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_each_picture_of_a_lesson_has_a_name_of_its_own(path):
     text = path.read_text(encoding="utf-8")

@@ -8,50 +8,24 @@ import base64
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from browser_helpers import FLAGS, asked_by_the_page, browse
 from report_helpers import Known, oracle, random_known, read_page
 
 from minisegnet import report
 
 pytestmark = pytest.mark.slow
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = (
-    "--headless",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-extensions",
-    "--hide-scrollbars",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # whatever the browser wants, nobody is there
-)
 NASTY = (
     "<script>document.title='taken'</script>",
     "<img src=http://127.0.0.1:9/name.png>",
     "&\"'</style></script>",
     "a_name_without_any_space_that_is_much_longer_than_a_telephone_is_wide_and_goes_on_and_on",
 )
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """The browser. In CI it must be there."""
-    for name in NAMES:
-        path = shutil.which(name)
-        if path:
-            return path
-    if os.environ.get("CI", "").lower() in ("1", "true"):
-        pytest.fail(f"CI needs a browser; expected one of {', '.join(NAMES)}: apt-get install chromium")
-    pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +40,6 @@ def page(tmp_path_factory):
     dataset.levels[0] = np.full(large.shape, 200)
     folder = tmp_path_factory.mktemp("report") / "out"
     return report.write(report.examine(oracle(dataset), dataset, split="val"), folder) / "report.html"
-
-
-def browse(chromium, profile, path, *flags):
-    """Open a page from disk and return the document as the browser has it then; the profile is new."""
-    root = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
-    words = [chromium, *FLAGS, *root, f"--user-data-dir={profile}", "--window-size=1400,1000", *flags]
-    done = subprocess.run([*words, "--dump-dom", path.as_uri()], capture_output=True, timeout=120, check=True)
-    return done.stdout.decode("utf-8")
 
 
 def measured(chromium, tmp_path, page, script, *, width=1280, flags=()):
@@ -187,26 +153,6 @@ def test_its_own_script_runs_and_no_other(chromium, page, tmp_path):
     foreign.write_text(text.replace("</body>", "<script>document.title = 'taken'</script></body>"), "utf-8")
     dom = browse(chromium, tmp_path / "b", foreign)
     assert "<title>Conv2d on known: evaluation</title>" in dom and dom.count('<button type="button">') == 7
-
-
-def asked_by_the_page(chromium, tmp_path, path):
-    """Return whom the page asked, by the browser's own log, which names who wanted each request.
-
-    A browser asks for things of its own accord, whatever it shows; those requests come from no page ("not an origin").
-    Connections that are only opened have no such note; they count unless the browser itself asks there, too.
-    """
-    log = tmp_path / "net.json"
-    browse(chromium, tmp_path / "profile", path, f"--log-net-log={log}")
-    text = log.read_text("utf-8")
-    try:
-        events = json.loads(text)["events"]
-    except json.JSONDecodeError:  # a browser that is quick to leave doesn't close the list
-        events = json.loads(text.rstrip().rstrip(",") + "]}")["events"]
-    found = [event["params"] for event in events if "url" in event.get("params", {})]
-    own = {urlsplit(told["url"]).netloc for told in found if told.get("initiator") == "not an origin"}
-    asked = {told["url"] for told in found if told.get("initiator", "not an origin") != "not an origin"}
-    asked |= {told["url"] for told in found if urlsplit(told["url"]).netloc not in own}
-    return {url for url in asked if urlsplit(url).scheme in ("http", "https", "ws", "wss", "ftp")}
 
 
 def test_it_asks_the_network_for_nothing(chromium, page, tmp_path):

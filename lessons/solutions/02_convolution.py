@@ -12,7 +12,7 @@ rng = np.random.default_rng(0)
 # ## 1. Sizes on paper
 #
 # - s = 2, p = 0: the kernel covers 3, floor((7 - 3) / 2) + 1 = 3.
-# - s = 1, d = 2, p = 2: it covers 2*2 + 1 = 5, and 7 + 4 - 5 + 1 = 7. The size stays.
+# - s = 1, d = 2, p = 2: it covers 2·2 + 1 = 5, and 7 + 4 - 5 + 1 = 7. The size stays.
 # - k = 5, s = 1: H + 2p - 5 + 1 = H gives p = 2. In general p = d(k - 1) / 2, so k must be odd
 #   (or d even).
 

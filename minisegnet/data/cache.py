@@ -21,7 +21,7 @@ class Cached(Dataset):
     most
         Bytes of memory that may be used.
     most_on_disk
-        Bytes of disk that may be used; None: as :class:`minisegnet.data.scratch.Scratch` chooses.
+        Bytes of disk that may be used; None: as ``minisegnet.data.scratch.Scratch`` chooses.
 
     Examples
     --------

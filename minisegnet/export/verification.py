@@ -39,14 +39,14 @@ def verify(
     """Run ONNX Runtime on the file and compare.
 
     Where a model that unpools differs, it is compared once more with the file's choices among equal values; see
-    :mod:`minisegnet.export.ties`.
+    ``minisegnet/export/ties.py``.
 
     Parameters
     ----------
     path
         The ONNX file.
     scores_of
-        Computes the scores to compare with, from the same inputs; :func:`scores_function` makes one of a model.
+        Computes the scores to compare with, from the same inputs; ``scores_function`` makes one of a model.
     inputs
         Names of the cases, and their arrays by the names of the file's inputs.
     """

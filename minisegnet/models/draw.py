@@ -77,7 +77,7 @@ class Block:
 def trace(model: nn.Module, size: IntOrPair, in_channels: int | None = None) -> list[Block]:
     """Run a model once, in evaluation, and list what its layers did, in the order of their calls.
 
-    It runs on kernels that compute shapes only (:mod:`minisegnet.models.shapes`), so that the size may be the
+    It runs on kernels that compute shapes only (``minisegnet/models/shapes.py``), so that the size may be the
     paper's, and the weights may be uninitialised.
 
     Parameters

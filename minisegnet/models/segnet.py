@@ -219,7 +219,7 @@ class NearestUnpool2d(nn.Module):
     """Upsample by repeating values; takes unpooling's place to show what the indices are worth."""
 
     def forward(self, x: Tensor, indices: Array, output_size: IntOrPair) -> Tensor:
-        """(N, C, H, W) to (N, C, *output_size); the indices are not looked at."""
+        """(N, C, H, W) to ``(N, C, *output_size)``; the indices are not looked at."""
         return functional.resize_nearest(x, output_size)
 
 

@@ -102,7 +102,7 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(self.width, self.classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, classes, *output_size((H, W)))."""
+        """(N, in_channels, H, W) to ``(N, classes, *output_size((H, W)))``."""
         check_pictures(x, self.in_channels)
         size = self.output_size(x.shape[2:])  # raises where the picture doesn't fit
         if self.padding == "same":

@@ -51,7 +51,7 @@ class MaxUnpool2d(Module):
     """
 
     def forward(self, x: Tensor, indices: Array, output_size: IntOrPair) -> Tensor:
-        """(N, C, H, W) to (N, C, *output_size)."""
+        """(N, C, H, W) to ``(N, C, *output_size)``."""
         return functional.max_unpool2d(x, indices, output_size)
 
 

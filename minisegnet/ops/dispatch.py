@@ -42,10 +42,14 @@ class use_backend:
         ``"reference"``, ``"numpy"``, ``"numba"``, ``"cupy"``, ``"cuda-on-cpu"``, or a module of kernels (for
         example a learner's own file): its functions then serve as the ops of the same names.
 
+    Notes
+    -----
     As a statement, ``use_backend("numpy")`` sets the default of the process. In a ``with`` statement the
     choice holds inside the block only (and only in this thread), and the default is as it was before. (Python makes
     the object before it enters the block; other threads can see it as the default for that moment.)
 
+    Examples
+    --------
     >>> with use_backend("reference"):
     ...     current_backend()
     'reference'

@@ -28,7 +28,7 @@ def page(numbers: dict[str, Any], shown: Sequence[Shown]) -> str:
     Parameters
     ----------
     numbers
-        What :func:`minisegnet.report.numbers.numbers_of` puts together, with hints: all numbers on the page are these.
+        What ``numbers_of`` (``numbers.py``) puts together, with hints: all numbers on the page are these.
     shown
         The pictures to show, the worst first.
     """

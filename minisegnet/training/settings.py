@@ -32,7 +32,7 @@ RESERVED = {
 class Settings:
     """All that decides what comes out of a training.
 
-    Fields that are None are chosen when the training is set up (:func:`minisegnet.training.session.resolve`), and the
+    Fields that are None are chosen when the training is set up (``minisegnet.training.session.resolve``), and the
     run's own ``settings.toml`` then holds what was chosen.
 
     Parameters
@@ -49,7 +49,7 @@ class Settings:
         Such as ``"flip+rotate+scale+colour"``; see :func:`minisegnet.data.augment.build`.
     sampling
         Where pieces are cut out: ``"anywhere"``, or ``"classes"``, every second one where a class is that was drawn
-        first (:mod:`minisegnet.data.augment.focus`).
+        first (``minisegnet/data/augment/focus.py``).
     optimizer, lr, schedule, warmup, clip
         The optimiser, its highest learning rate, how that changes, over how many steps it rises at first, and the
         length that the gradients are cut down to (0: not at all).

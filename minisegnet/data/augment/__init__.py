@@ -84,7 +84,7 @@ class Augmentation:
         Names of what it does, each once, in the order of :func:`names`.
     focus_classes
         How many classes there are, of which one is drawn for every second crop to lie on
-        (:mod:`minisegnet.data.augment.focus`); 0: crops may lie anywhere.
+        (``minisegnet/data/augment/focus.py``); 0: crops may lie anywhere.
     """
 
     steps: tuple[str, ...] = ()

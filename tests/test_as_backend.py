@@ -343,6 +343,14 @@ def test_a_loop_without_an_end_is_told_where_it_is(tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_one_that_lets_nobody_else_run_is_stopped(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(as_backend, "GRACE", 2.0)
+    text = 'import re\n\n\ndef relu(x):\n    re.match("(a+)+$", "a" * 60 + "b")\n    return x\n'  # holds the lock
+    code, told = run(tmp_path, text, capsys, seconds=2)
+    assert code == 1 and "couldn't even say where it was" in told
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("lesson", ["02_convolution", "05_pool_and_unpool"])
 def test_the_solutions_train_as_well_as_numpy(lesson, capsys):
     code = as_backend.run(str(SOLUTIONS / f"{lesson}.py"), 15)

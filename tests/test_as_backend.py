@@ -282,6 +282,24 @@ def test_a_loss_that_is_nan_ends_it(trial):
     assert "became nan in step 1" in "\n".join(as_backend_text.told(told[-1]))
 
 
+@pytest.mark.parametrize(
+    ("steps", "smallest", "told"),
+    [
+        (
+            0,
+            True,
+            "Not even one step was done within 9 seconds, on 8 x 8 pixels with 2 pictures, the smallest",
+        ),
+        (0, False, "The time was over (9 seconds) at 8 x 8 pixels after 0 steps"),
+        (1, True, "after 1 step, before anything could be compared. It was in your relu at that moment."),
+    ],
+)
+def test_what_is_told_when_the_time_is_over(steps, smallest, told):
+    event = {"event": "late", "seconds_in_all": 9, "steps": steps, "smallest": smallest, "inside": "relu"}
+    event["rung"] = LADDERS["unet"][0]._asdict()
+    assert told in " ".join(" ".join(as_backend_text.told(event)).split())
+
+
 # ---------------------------------------------------------------------------------------------------------
 # The command
 

@@ -143,7 +143,8 @@ class Trial:
         time.sleep(max(self._left(), 0))
         if self.rung is not None:
             inside, steps = self.mine.watch.inside, len(self.mine.losses)
-            self.tell("late", inside=inside, rung=self.rung._asdict(), steps=steps)
+            smallest = any(self.rung == ladder[0] for ladder in LADDERS.values())
+            self.tell("late", inside=inside, rung=self.rung._asdict(), steps=steps, smallest=smallest)
         os._exit(LATE)
 
     # -----------------------------------------------------------------------------------------------------

@@ -282,6 +282,24 @@ def test_a_loss_that_is_nan_ends_it(trial):
     assert "became nan in step 1" in "\n".join(as_backend_text.told(told[-1]))
 
 
+@pytest.mark.parametrize(
+    ("steps", "smallest", "told"),
+    [
+        (
+            0,
+            True,
+            "Not even one step was done within 9 seconds, on 8 x 8 pixels with 2 pictures, the smallest",
+        ),
+        (0, False, "The time was over (9 seconds) at 8 x 8 pixels after 0 steps"),
+        (1, True, "after 1 step, before anything could be compared. It was in your relu at that moment."),
+    ],
+)
+def test_what_is_told_when_the_time_is_over(steps, smallest, told):
+    event = {"event": "late", "seconds_in_all": 9, "steps": steps, "smallest": smallest, "inside": "relu"}
+    event["rung"] = LADDERS["unet"][0]._asdict()
+    assert told in " ".join(" ".join(as_backend_text.told(event)).split())
+
+
 # ---------------------------------------------------------------------------------------------------------
 # The command
 
@@ -340,6 +358,14 @@ def test_a_loop_without_an_end_is_told_where_it_is(tmp_path, capsys):
     code, told = run(tmp_path, hanging, capsys, seconds=6)
     assert code == 1 and "Not even one step was done within 6 seconds" in told
     assert "It was in your relu at that moment" in told
+
+
+@pytest.mark.slow
+def test_one_that_lets_nobody_else_run_is_stopped(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(as_backend, "GRACE", 2.0)
+    text = 'import re\n\n\ndef relu(x):\n    re.match("(a+)+$", "a" * 60 + "b")\n    return x\n'  # holds the lock
+    code, told = run(tmp_path, text, capsys, seconds=2)
+    assert code == 1 and "couldn't even say where it was" in told
 
 
 @pytest.mark.slow

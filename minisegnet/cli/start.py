@@ -38,8 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     _check_name(file)
     write_atomically(file, text)
     print(f"{file} is written. To be filled in: {', '.join(LESSONS[number])}")
-    print(f"  python -m doctest {file}    tries their first examples")
-    print(f"  {program()} check {number:02} {file}    marks them")
+    called = program()  # python stands beside it: .venv/bin/python, say
+    python = f"{called.removesuffix('minisegnet')}python" if called.endswith("minisegnet") else "python"
+    print(f"  {python} -m doctest {file}    tries their first examples")
+    print(f"  {called} check {number:02} {file}    marks them")
     return 0
 
 

@@ -20,7 +20,8 @@ from minisegnet.marking.runner import Limits, _environment
 from minisegnet.marking.wire import receive, send
 
 SECONDS = 120.0
-GRACE = 10.0  # how much longer the process may take to start and to end
+GRACE = 10.0  # seconds that the process may take longer: to start, and to say that its time is over
+GOING_ON = ("measured", "chosen", "step")  # all other messages are the last
 
 
 def run(target: str, seconds: float = SECONDS, *, report: Report | None = None, as_json: bool = False) -> int:
@@ -49,7 +50,7 @@ def run(target: str, seconds: float = SECONDS, *, report: Report | None = None, 
         print("\n".join(told_before(report)), flush=True)
     last: dict[str, Any] = {"event": "died", "code": None}
     for event in _events(target, report, seconds):
-        if event["event"] in ("measured", "chosen", "step"):
+        if event["event"] in GOING_ON:
             _show(event, as_json)
         else:
             last = event
@@ -105,7 +106,7 @@ def _events(target: str, report: Report, seconds: float) -> Iterator[dict[str, A
         threading.Thread(target=_drain, args=(process,), daemon=True).start()
         with suppress(OSError):  # it has gone; the end of its messages will tell
             send(cast(BinaryIO, process.stdin), order)
-        end = time.monotonic() + limits.importing + seconds + GRACE
+        end = time.monotonic() + limits.importing + GRACE
         ended = False
         while not ended:
             try:
@@ -114,20 +115,13 @@ def _events(target: str, report: Report, seconds: float) -> Iterator[dict[str, A
                 yield {"event": "silent"}
                 return
             if message is None:
-                code = process.wait(timeout=GRACE)
-                if code != 0:
-                    yield {"event": "died", "code": code}
+                yield {"event": "died", "code": _exit_code(process)}
                 return
+            if message["event"] == "loaded":
+                end = time.monotonic() + seconds + GRACE
+                continue
             yield message
-            ended = message["event"] in (
-                "result",
-                "late",
-                "unusable",
-                "unloaded",
-                "uncalled",
-                "nonfinite",
-                "slow",
-            )
+            ended = message["event"] not in GOING_ON
 
 
 @contextmanager
@@ -154,6 +148,12 @@ def _process() -> Iterator["subprocess.Popen[bytes]"]:
             if stream is not None:
                 with suppress(OSError):
                     stream.close()
+
+
+def _exit_code(process: "subprocess.Popen[bytes]") -> int | None:
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(timeout=GRACE)
+    return None
 
 
 def _listen(process: "subprocess.Popen[bytes]", messages: "queue.Queue[dict[str, Any] | None]") -> None:

@@ -32,7 +32,6 @@ def main() -> None:
         return
     _limit(order["bytes"], order["cpu_seconds"])
     tell = _Teller(answers)
-    end = time.monotonic() + order["seconds"]
     try:
         module = _load(order["target"], order["is_file"])
     except BaseException as error:  # whatever a learner's file does while it is imported
@@ -40,6 +39,8 @@ def main() -> None:
         return
     functions, _ = _functions(module, set(order["ops"]))
     functions = {op: f for op, f in functions.items() if op not in order["unwritten"]}
+    tell("loaded")
+    end = time.monotonic() + order["seconds"]
     trial = Trial(functions, getattr(module, "__file__", "") or "", end, tell)
     threading.Thread(target=trial.watch, daemon=True).start()
     try:
@@ -142,7 +143,8 @@ class Trial:
         time.sleep(max(self._left(), 0))
         if self.rung is not None:
             inside, steps = self.mine.watch.inside, len(self.mine.losses)
-            self.tell("late", inside=inside, rung=self.rung._asdict(), steps=steps)
+            smallest = any(self.rung == ladder[0] for ladder in LADDERS.values())
+            self.tell("late", inside=inside, rung=self.rung._asdict(), steps=steps, smallest=smallest)
         os._exit(LATE)
 
     # -----------------------------------------------------------------------------------------------------

@@ -49,8 +49,8 @@ LADDERS = {
 }
 MOST = 1000  # steps, as many as the demo's
 
-# The ops that each of them calls, apart from dropout, which is no lesson's. Their backwards are called, too, but for that
-# of pad2d: FCN pads the picture itself, and nobody asks for the picture's gradient.
+# The ops that each of them calls, apart from dropout, which is no lesson's. Their backwards are called, too, but not
+# that of pad2d: FCN pads the picture itself, and nobody asks for the picture's gradient.
 CALLED = {
     "unet": "conv2d conv_transpose2d max_pool2d batch_norm relu concat softmax_cross_entropy",
     "segnet": "conv2d max_pool2d max_unpool2d batch_norm relu softmax_cross_entropy",

@@ -144,7 +144,7 @@ def _told_slow(event: dict[str, Any]) -> str:
 def _told_late(event: dict[str, Any]) -> str:
     rung, inside = event["rung"], event["inside"]
     where = f"It was in your {inside} at that moment. " if inside else ""
-    if event["steps"] == 0:
+    if event["steps"] == 0 and event["smallest"]:
         return (
             f"Not even one step was done within {event['seconds_in_all']:.0f} seconds, on {size_of(rung)} with "
             f"{rung['batch']} pictures, the smallest size there is. {where}A loop without an end? Otherwise it has to "

@@ -7,10 +7,11 @@ Slide filters over pictures; in each place multiply what lies below, and add up 
 y[n,k,i,j] = b[k] + the sum over c, u, v of  w[k,c,u,v] * x[n,c,r,q]
 with row r = i*sh - ph + u*dh and column q = j*sw - pw + v*dw.  Outside of x everything counts as 0.
 
-x: pictures (N, C, H, W).  w: filters (K, C/groups, KH, KW).  b: a bias for each filter, (K,), or None.
+x: pictures (N, C, H, W).  w: filters (K, C/groups, KH, KW).  b: a bias for each filter, (K,), or None: no bias.
 y: (N, K, OH, OW) with OH = (H + 2*ph - dh*(KH - 1) - 1) // sh + 1, and OW likewise.
 stride (sh, sw), padding (ph, pw), dilation (dh, dw): each an integer for both, or a pair (down, across).
-groups: the channels are cut into so many parts, and the filters too; a filter sees its own part only.
+groups: filters and channels are cut into so many parts, neighbours together; the first K/groups filters see the
+first C/groups channels only, and so on.
 
 The picture, the filter and the answer of lesson 2, "By hand":
 
@@ -48,11 +49,12 @@ Let each input pixel paint a copy of the filter, times its value; where copies o
 y[n,k,r,q] += w[c,k,u,v] * x[n,c,i,j]  with row r = i*sh - ph + u*dh and column q = j*sw - pw + v*dw.
 What falls outside of y is left out. Before all that, y holds the bias b[k].
 
-x: (N, C, H, W).  w: (C, K/groups, KH, KW), the input channels first.  b: (K,) or None.
+x: (N, C, H, W).  w: (C, K/groups, KH, KW), the input channels first.  b: (K,), or None: no bias.
 y: (N, K, OH, OW) with OH = (H - 1)*sh - 2*ph + dh*(KH - 1) + output_padding + 1, and OW likewise.
 stride, padding, output_padding, dilation: an integer for both, or a pair (down, across).
 output_padding: so many more rows at the bottom and columns on the right; copies may reach into them.
-groups: the input channels are cut into so many parts, and the outputs too; each part paints its own.
+groups: input channels and outputs are cut into so many parts, neighbours together; the first C/groups channels
+paint the first K/groups outputs only, and so on.
 
 The table of lesson 6: the input 1, 2 and the filter 1, 10, 100. In the middle 100 and 2 meet.
 

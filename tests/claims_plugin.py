@@ -1,8 +1,10 @@
 """``@pytest.mark.claim("S1-07")`` says which claim of the source documents a test shows.
 
 A part of pytest's set-up here (conftest.py loads it). Three things come of a mark: an id that no claim has is an error
-at once; ``pytest -m claim -k S1-07`` runs the tests of one claim; and ``--claims-record FILE`` writes down, for each
+at once; ``pytest -m claim -k S1-07`` runs the tests of one claim; and ``--claims-record=FILE`` writes down, for each
 claim, which tests ran, on which backend, and how they ended. docs/claims/make.py turns that file into a page.
+
+The "=" matters: without it, pytest takes a FILE that exists for a place of tests, and looks for its settings there.
 """
 
 import json

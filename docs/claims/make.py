@@ -1,7 +1,7 @@
 """Write docs/claims.md: what the source documents say, and which of our tests shows it, or where they err.
 
 Run it as ``python docs/claims/make.py [RECORD [PAGE]]``. It runs the marked tests first (``pytest -m claim``), unless
-RECORD or MINISEGNET_CLAIMS names what ``pytest --claims-record FILE`` wrote before. A claim whose tests failed or
+RECORD or MINISEGNET_CLAIMS names what ``pytest --claims-record=FILE`` wrote before. A claim whose tests failed or
 didn't run is an error, and no page is written.
 """
 
@@ -93,7 +93,7 @@ def title_of(file: Path) -> str:
 
 def run_tests(record: Path) -> Path:
     """Run all marked tests, slow ones too, and let them write a record."""
-    command = [sys.executable, "-m", "pytest", "-m", "claim", "--claims-record", str(record), "tests"]
+    command = [sys.executable, "-m", "pytest", "-m", "claim", f"--claims-record={record}", "tests"]
     finished = subprocess.run(command, cwd=ROOT, check=False)
     if not record.exists():
         raise RuntimeError(f"{' '.join(command)} ended with {finished.returncode} and wrote no record")

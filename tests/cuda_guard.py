@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from cuda_cases import all_cases
+from cuda_cases import all_cases, prefer_large_tiles
 from test_ops import run
 
 from minisegnet.backends.cupy import launch
@@ -71,6 +71,7 @@ def main(side: str, part: str) -> None:
     """Run all cases, or those of some ops."""
     faulthandler.enable()
     guard_all(side)
+    prefer_large_tiles()
     for name, call in all_cases("float32").items():
         if part in ("all", call.op):
             print(name, flush=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import cuda_wide
 import numpy as np
-from cuda_cases import all_cases
+from cuda_cases import all_cases, prefer_large_tiles
 from cuda_guard import guard_all
 from cuda_processes import outcome
 from op_table import Call
@@ -131,6 +131,14 @@ MUTANTS = [
         "crop2d",
         "values",
     ),
+    Mutant(
+        "all threads of a row take its first pixel",
+        "prelude",
+        "int(blockIdx.y * blockDim.x + threadIdx.x)",
+        "int(blockIdx.y * blockDim.x)",
+        "crop2d",
+        "values",
+    ),
     # arrange
     Mutant(
         "one column too far",
@@ -169,6 +177,30 @@ MUTANTS = [
     Mutant("nine rounds", "dropout", "round < 10", "round < 9", "dropout", "values"),
     # pool
     Mutant(
+        "the last row of windows isn't asked",
+        "pool",
+        "grow(reach + 2 * (index)row + 1, oh + 1);",
+        "grow(reach + 2 * (index)row + 1, oh);",
+        "max_pool2d",
+        "values",
+    ),
+    Mutant(
+        "lanes of a warp forget which NaN is the last",
+        "pool",
+        "if (is_nan(a.value) && is_nan(b.value)) return a.where > b.where ? a : b;",
+        "if (is_nan(a.value) && is_nan(b.value)) return a;",
+        "adaptive_max_pool2d",
+        "values",
+    ),
+    Mutant(
+        "a window's last tap",
+        "pool",
+        "min(start + (index)K * d, (index)size)",
+        "min(start + (index)K * d - 1, (index)size)",
+        "max_pool2d",
+        "values",
+    ),
+    Mutant(
         "the later of two equal maxima",
         "pool",
         "value > best.value",
@@ -204,8 +236,8 @@ MUTANTS = [
     Mutant(
         "the first of repeated places stays",
         "pool",
-        "for (int h = rows.stop - 1; h >= rows.first && found < 0; --h)",
-        "for (int h = rows.first; h < rows.stop && found < 0; ++h)",
+        "for (int h = rows.stop - 1; h >= rows.first && !found; --h)",
+        "for (int h = rows.first; h < rows.stop && !found; ++h)",
         "max_unpool2d",
         "values",
     ),
@@ -251,6 +283,14 @@ MUTANTS = [
     ),
     # resize
     Mutant(
+        "a pixel's lower neighbours aren't asked",
+        "resize",
+        "first_at(r - 1, size",
+        "first_at(r, size",
+        "resize_bilinear",
+        "values",
+    ),
+    Mutant(
         "bottom row beyond the map",
         "resize",
         "int bottom = min(top + 1, H - 1), right",
@@ -283,6 +323,22 @@ MUTANTS = [
         "values",
     ),
     # roi
+    Mutant(
+        "the last pixel of a bin isn't looked for",
+        "roi",
+        "grow(column_reach + 1, column + 1);",
+        "grow(column_reach + 1, column);",
+        "roi_pool",
+        "values",
+    ),
+    Mutant(
+        "the pixel before a sample gets nothing",
+        "roi",
+        "if (sample.low == place) weight += sample.low_weight;",
+        "",
+        "roi_align",
+        "values",
+    ),
     Mutant(
         "NaN hidden in a bin",
         "roi",
@@ -563,4 +619,5 @@ def noticed(mutant: Mutant) -> str:
 if __name__ == "__main__":
     chosen = MUTANTS[int(sys.argv[1])]
     plant(chosen)
+    prefer_large_tiles()
     print(json.dumps(noticed(chosen)))

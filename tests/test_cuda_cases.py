@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_cases import OF_NO_OP, all_cases
+from cuda_cases import OF_NO_OP, all_cases, prefer_large_tiles
 from op_table import TABLE, Call
 from test_ops import assert_close, run, tolerance
 
 from minisegnet import ops
 from minisegnet.backends.cuda_on_cpu.module import planned
-from minisegnet.backends.cupy import launch, manifest
+from minisegnet.backends.cupy import conv, launch, manifest
 
 reason = ops.why_not("cuda-on-cpu")
 pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
@@ -25,6 +25,12 @@ ORDERS: list[dict[str, Any]] = [
     {"order": "last first"},
     {"order": "random", "seed": 1},
 ]
+
+
+@pytest.fixture(autouse=True)
+def _large_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conv, "enough", conv.enough)  # to be put back
+    prefer_large_tiles()
 
 
 def results(call: Call) -> list[Any]:

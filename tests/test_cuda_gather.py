@@ -342,6 +342,17 @@ def test_regions_of_a_thousand_million_pixels(dtype: str, sampling_ratio: int) -
     np.testing.assert_array_equal(argmax, expected_argmax)
 
 
+@pytest.mark.parametrize(("begin", "end"), [(-712_617_664, -27), (-183_470_928, 5)])
+def test_samples_that_rounding_moves_back_onto_the_map(begin: float, end: float) -> None:
+    """In float32 the coordinates of such a box are multiples of 64 or so: its last samples lie behind its end."""
+    rois = np.array([[0, begin, begin, end, end]], np.float32)
+    dy = np.full((1, 1, 6, 6), 1e12, np.float32)
+    options: dict[str, Any] = {"spatial_scale": 1.0, "sampling_ratio": 0, "aligned": False}
+    expected = reference.roi_align_backward(dy, rois, (1, 1, 5, 6), **options)
+    assert expected.any()
+    np.testing.assert_allclose(roi.roi_align_backward(dy, rois, (1, 1, 5, 6), **options), expected, rtol=1e-5)
+
+
 BEYOND_32_BITS = """
 import sys
 import cuda_wide

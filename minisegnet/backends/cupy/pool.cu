@@ -172,21 +172,28 @@ __device__ inline void grow(int* number, int value) {
   if (*(volatile int*)number < value) atomicMax(number, value);  // mostly it has been large enough for long
 }
 
-// A block of 32 x 8 threads takes one row of windows, oh, in some planes. A thread takes columns tx, tx + 32, ... of
-// it, in every eighth of those planes.
-__device__ inline void note_reach(const index* indices, int* reach, index planes, int planes_a_block, int OH, int OW,
-                                  int H, int W, int* problem) {
-  __shared__ int top, bottom;  // the rows of the map that this row of windows points at
-  int thread = threadIdx.y * blockDim.x + threadIdx.x;
-  if (thread == 0) top = H, bottom = -1;
-  __syncthreads();
+// A block of 32 x 8 threads takes one row of windows, oh, in some planes. It goes through the row in steps of 32
+// columns, its threads' x; and each eighth of those planes is for threads of one y. What they find they put together in
+// shared memory first, so that one thread for each column is left to write.
+#define ACROSS 32
+#define DOWN 8
+
+__device__ inline void note_reach(const index* __restrict__ indices, int* __restrict__ reach, index planes,
+                                  int planes_a_block, int OH, int OW, int H, int W, int* problem) {
+  __shared__ int top, bottom;                  // the rows of the map that this row of windows points at
+  __shared__ int left[ACROSS], right[ACROSS];  // the columns that each of the 32 columns of windows points at
+  int x = threadIdx.x, y = threadIdx.y;
+  if (x == 0 && y == 0) top = H, bottom = -1;
   int oh = blockIdx.x % OH;
   index first_plane = (index)(blockIdx.x / OH) * planes_a_block;
   index stop_plane = min(planes, first_plane + planes_a_block);
   int highest = H, lowest = -1;
-  for (int ow = threadIdx.x; ow < OW; ow += blockDim.x) {
-    int left = W, right = -1;  // the columns of the map that this column of windows points at
-    for (index plane = first_plane + threadIdx.y; plane < stop_plane; plane += blockDim.y) {
+  for (int tile = 0; tile < OW; tile += ACROSS) {
+    if (y == 0) left[x] = W, right[x] = -1;
+    __syncthreads();  // shared memory is ready
+    int ow = tile + x, leftmost = W, rightmost = -1;
+    NOT_UNROLLED
+    for (index plane = first_plane + y; plane < stop_plane && ow < OW; plane += DOWN) {
       index where = indices[(plane * OH + oh) * OW + ow];
       if (where < 0 || where >= (index)H * W) {
         if (problem) *problem = BAD_INDEX;
@@ -194,9 +201,13 @@ __device__ inline void note_reach(const index* indices, int* reach, index planes
       }
       int row = where / W, column = where - (index)row * W;
       highest = min(highest, row), lowest = max(lowest, row);
-      left = min(left, column), right = max(right, column);
+      leftmost = min(leftmost, column), rightmost = max(rightmost, column);
     }
-    for (int column = left; column <= right; ++column) {
+    atomicMin(&left[x], leftmost);
+    atomicMax(&right[x], rightmost);
+    __syncthreads();  // all planes have been looked at
+    if (y > 0) continue;
+    for (int column = left[x]; column <= right[x]; ++column) {
       grow(reach + 2 * ((index)H + column), OW - ow);
       grow(reach + 2 * ((index)H + column) + 1, ow + 1);
     }
@@ -204,7 +215,7 @@ __device__ inline void note_reach(const index* indices, int* reach, index planes
   atomicMin(&top, highest);
   atomicMax(&bottom, lowest);
   __syncthreads();
-  for (int row = top + thread; row <= bottom; row += blockDim.x * blockDim.y) {
+  for (int row = top + y * ACROSS + x; row <= bottom; row += ACROSS * DOWN) {
     grow(reach + 2 * (index)row, OH - oh);
     grow(reach + 2 * (index)row + 1, oh + 1);
   }
@@ -238,10 +249,13 @@ extern "C" __global__ void max_pool2d_backward_gather(const real* __restrict__ d
     if (too_many(rows, columns, crowded)) continue;
     index me = (index)p.row * W + p.column;
     double sum = 0;
+    NOT_UNROLLED  // few windows and few registers, so that many threads fit in at once and wait together
     for (int oh = rows.first; oh < rows.stop; ++oh)
+      NOT_UNROLLED
       for (int ow = columns.first; ow < columns.stop; ++ow) {
         index window = (p.plane * OH + oh) * OW + ow;
-        if (indices[window] == me) sum += dy[window];
+        real d = dy[window];  // read at once with the index, not after it: to wait for both takes as long as for one
+        if (indices[window] == me) sum += d;
       }
     dx[i] = sum;
   }
@@ -274,13 +288,16 @@ extern "C" __global__ void max_unpool2d_gather(const real* __restrict__ x, const
     index i = p.line * OW + p.column;
     Range rows = windows_of(reach, p.row, H), columns = windows_of(reach, (index)OH + p.column, W);
     if (too_many(rows, columns, crowded)) continue;
-    index me = (index)p.row * OW + p.column, found = -1;
-    for (int h = rows.stop - 1; h >= rows.first && found < 0; --h)
-      for (int w = columns.stop - 1; w >= columns.first && found < 0; --w) {
+    index me = (index)p.row * OW + p.column;
+    bool found = false;
+    real value = 0;
+    for (int h = rows.stop - 1; h >= rows.first && !found; --h)
+      for (int w = columns.stop - 1; w >= columns.first && !found; --w) {
         index element = (p.plane * H + h) * W + w;
-        if (indices[element] == me) found = element;
+        real candidate = x[element];
+        if (indices[element] == me) value = candidate, found = true;
       }
-    y[i] = found < 0 ? real(0) : x[found];
+    y[i] = value;
   }
 }
 

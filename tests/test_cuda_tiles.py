@@ -180,6 +180,22 @@ def test_every_kernel_is_right_for_every_shape(
     check()
 
 
+@pytest.mark.parametrize("weight_kind", WEIGHT_KINDS)
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order["order"])
+def test_a_part_of_many_pixels(
+    weight_kind: str, order: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several slices, rows and images in one part: threads go on from pixel to pixel, and wait for each other."""
+    monkeypatch.setattr(conv, "chosen_for_weights", lambda filters, taps: weight_kind)
+    monkeypatch.setattr(conv, "ENOUGH_BLOCKS", 1)
+    x, w, dy = whole(5, 2, 13, 11), whole(4, 2, 3, 2), whole(5, 4, 11, 10, seed=1)
+    with planned(**order), ops.use_backend("cuda-on-cpu"):
+        _, dw, db = ops.conv2d_backward(dy, x, w, need_dx=False)
+    g = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+    np.testing.assert_array_equal(dw, gradient_of_w(dy, x, w, g))
+    np.testing.assert_array_equal(db, dy.sum((0, 2, 3)))
+
+
 @pytest.mark.parametrize("channels", [3, 4, 16, 17, 32, 33, 64, 65, 97, 129])
 def test_channels_around_the_edges_of_tiles(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more or fewer than fills a tile, and than the table's limits; in, out, and in groups."""
@@ -200,6 +216,20 @@ def test_pixels_around_the_edges_of_tiles(pixels: int, kind: str, monkeypatch: p
     g = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
     for x in (whole(1, 2, 1, pixels), whole(pixels, 2, 1, 1)):
         check_convolution(x, whole(4, 2, 1, 1), whole(4), whole(len(x), 4, *x.shape[2:], seed=1), g)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("stride", "dilation"), [((3, 5), (2, 3)), ((4, 6), (6, 4)), ((3, 4), (3, 2)), ((5, 2), (7, 3))]
+)
+def test_strides_and_dilations_that_share_no_or_some_factor(
+    stride: tuple[int, int], dilation: tuple[int, int], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which taps a row of x meets, and where: each residue of the stride has its own."""
+    monkeypatch.setattr(conv, "chosen", lambda rows, pixels, products: kind)
+    g: Geometry = {"stride": stride, "padding": (2, 1), "dilation": dilation, "groups": 1}
+    x, w = whole(1, 2, 24, 23), whole(3, 2, 4, 3)
+    check_convolution(x, w, whole(3), whole(*ops.conv2d(x, w, **g).shape, seed=1), g)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -371,3 +401,12 @@ def test_losses_of_several_blocks(total: int, monkeypatch: pytest.MonkeyPatch) -
     np.testing.assert_allclose(value, 2 * (total // 2) * math.log(2), rtol=1e-12)
     np.testing.assert_allclose(binary, math.log(2), rtol=1e-12)
     np.testing.assert_allclose(dlogits, (0.5 - np.eye(2)[target]) / total, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mean", [False, True])
+def test_the_last_block_adds_up_more_blocks_than_it_has_threads(mean: bool) -> None:
+    parts = np.abs(whole(600, 2))
+    value, counted = np.full((), np.nan), np.full((), np.nan)
+    launch.blocks("loss", "loss_of_parts", 1, 256, parts, 600, mean, value, counted, like=value)
+    assert counted == parts[:, 1].sum()
+    assert value == parts[:, 0].sum() / (counted if mean else 1)

@@ -3,7 +3,9 @@
 ``python cuda_mutants.py NUMBER`` plants one and prints what the check that should notice it says ("" if nothing).
 """
 
+import atexit
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -559,6 +561,7 @@ MUTANTS = [
 def plant(mutant: Mutant) -> None:
     """Have the sources be read with the mistake in them, and keep what is built of them out of the user's cache."""
     whole, folder = manifest.text, Path(tempfile.mkdtemp(prefix="mutant-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
     def text(source: str) -> str:
         assert whole(source).count(mutant.old) == 1 or mutant.source != source

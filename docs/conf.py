@@ -28,7 +28,8 @@ exclude_patterns = ["files/**"]
 nitpicky = True
 # Other libraries' pages are on other hosts; what isn't public has no page.
 OTHERS = "numpy|collections|pathlib|types|typing|fractions|PIL|matplotlib"
-INSIDE = r"data\.(layouts|statistics)|diagnosis|export\.graph|nn\.init|profiling\.tracing|report\.panels|training\.loop"
+INSIDE = r"data\.(layouts|statistics)|diagnosis|export\.graph|nn\.init|optim\.on_device"
+INSIDE += r"|profiling\.tracing|report\.panels|training\.loop"
 nitpick_ignore_regex = [
     ("py:class", rf"({OTHERS}|minisegnet\.({INSIDE}))\..*"),
     ("py:class", r"Array|Figure|Measured|(tuple|dict)\[.*"),

@@ -29,7 +29,8 @@ def pages() -> dict[str, str]:
         name = path.relative_to(ROOT).as_posix()
         if "/_build/" not in name:
             found.setdefault(name, name.removeprefix("docs/"))
-    for path in sorted((ROOT / "lessons").rglob("*.py")):
+    scripts = [*(ROOT / "lessons").glob("[0-9]*.py"), *(ROOT / "lessons" / "solutions").glob("[0-9]*.py")]
+    for path in sorted(scripts):
         name = path.relative_to(ROOT).as_posix()
         found[name] = name.removesuffix(".py") + ".ipynb"
     for path in sorted((ROOT / "benchmarks" / "results").glob("*.md")):

@@ -55,6 +55,7 @@ viewcode_line_numbers = True
 toc_object_entries_show_parents = "hide"
 
 # What it looks like. Fonts are the reader's own; Korean ones are named for the terms.
+highlight_language = "none"  # a block that names no language is none
 html_theme = "furo"
 html_title = "minisegnet"
 html_static_path = ["_static"]

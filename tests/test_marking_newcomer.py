@@ -18,6 +18,19 @@ FILES = {
     "pool_ties_before_ceil_mode": ("max_pool2d", "Is there a `>=` where `>` should be?"),
     "conv_dtype_before_groups": ("conv2d", "float32 goes in and float64 comes out"),
     "conv_groups_not_done": ("conv2d", "Not done yet? Delete `groups` from the function's first line"),
+    "conv_one_picture": ("conv2d", "x has four axes, (N, C, H, W): a batch of N pictures"),
+    "pool_one_map": ("max_pool2d", "x has four axes, (N, C, H, W): a batch of N pictures"),
+    "conv_bias_always": ("conv2d", "b may be None: then no bias is added"),
+    "linear_bias_always": ("linear", "b may be None: then no bias is added"),
+    "conv_groups_index": ("conv2d", "filter k sees only C // groups channels of x"),
+    "conv_backward_cut_of_nothing": ("conv2d_backward", "a[p:-p] is empty for p = 0"),
+    "avg_backward_cut_of_nothing": ("avg_pool2d_backward", "a[p:-p] is empty for p = 0"),
+    "conv_backward_two_results": ("conv2d_backward", "2 came where 3 are expected: dx, dw, db"),
+    "linear_backward_two_results": ("linear_backward", "what you return as dw is db: are the results in"),
+    "transposed_filter_axes": (
+        "conv_transpose2d",
+        "w is (C, K // groups, KH, KW): the input's channels first",
+    ),
 }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from minisegnet.marking.cases import FAMILIES, ORDINARY, Case
+from minisegnet.marking.cases import ORDINARY, Case, is_empty
 from minisegnet.marking.contract import contract
 from minisegnet.marking.way import options_of
 
@@ -22,11 +22,9 @@ def first_to_show(failing: Sequence["Tried"]) -> "Tried":
 def _burden(case: Case) -> int:
     """Weigh what a case asks for beside the plain call."""
     options = sum(4 if name in LATER else 2 for name in options_of(case))
-    batch = FAMILIES[case.op].batch
-    empty = bool(batch) and case.sizes[batch] == 0
     if case.fill in ("ties", "negative"):
         return options + 1
-    dressed = case.dtype != "float64" or case.layout != "plain" or empty
+    dressed = case.dtype != "float64" or case.layout != "plain" or is_empty(case)
     return options + (3 if dressed or case.fill not in ORDINARY else 0)
 
 

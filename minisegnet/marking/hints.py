@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minisegnet.marking.cases import ORDINARY, Arguments, Case
+from minisegnet.marking.cases import ORDINARY, Arguments, Case, is_empty
 from minisegnet.marking.compare import Problem, equal, result_names, wrong_entries
 from minisegnet.marking.contract import contract
 from minisegnet.marking.first import never_right
 from minisegnet.marking.numeric import derivative
 from minisegnet.marking.report import Failure
-from minisegnet.marking.seen import is_empty, seen
+from minisegnet.marking.seen import seen
 from minisegnet.marking.suspects import SUSPECTS, Suspect
 from minisegnet.marking.way import Way
 

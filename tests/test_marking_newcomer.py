@@ -27,6 +27,8 @@ FILES = {
     "avg_backward_cut_of_nothing": ("avg_pool2d_backward", "a[p:-p] is empty for p = 0"),
     "conv_backward_two_results": ("conv2d_backward", "2 came where 3 are expected: dx, dw, db"),
     "linear_backward_two_results": ("linear_backward", "what you return as dw is db: are the results in"),
+    "conv_bias_broadcast": ("conv2d", "b[:, None, None] lies beside (N, K, OH, OW)"),
+    "transposed_bias_broadcast": ("conv_transpose2d", "b[:, None, None] lies beside (N, K, OH, OW)"),
     "transposed_filter_axes": (
         "conv_transpose2d",
         "w is (C, K // groups, KH, KW): the input's channels first",

@@ -46,6 +46,8 @@ def about_error(tried: Sequence["Tried"], small: "Tried") -> str:
         return _about_none(alike, others)
     if kind == "IndexError":
         return _about_index(alike, [t for t in others if not t.problems], small)
+    if kind == "ValueError" and "broadcast" in error:
+        return _about_broadcasting(alike, [t for t in others if not t.problems])
     return RAISES.get(kind, "")
 
 
@@ -81,6 +83,17 @@ def _about_none(alike: Sequence["Tried"], others: Sequence["Tried"]) -> str:
 
 def _without(option: str, case: Case) -> bool:
     return option not in options_of(case)
+
+
+def _about_broadcasting(alike: Sequence["Tried"], passing: Sequence["Tried"]) -> str:
+    if alike[0].case.op in FILTERS and _splits(_long_bias, alike, passing):
+        return "it comes only where there is a bias. b is (K,): b[:, None, None] lies beside (N, K, OH, OW)"
+    return ""
+
+
+def _long_bias(case: Case) -> bool:
+    b = (case.arguments() or {}).get("b")
+    return b is not None and len(b) > 1
 
 
 def _about_index(alike: Sequence["Tried"], passing: Sequence["Tried"], small: "Tried") -> str:

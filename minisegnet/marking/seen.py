@@ -264,7 +264,9 @@ def _where(pairs: Sequence[tuple["Tried", Any, Any]]) -> list[str]:
         "below the first row or right of the first column": lambda m: m[..., :1, :1] if m.ndim == 4 else m,
     }
     for words, elsewhere in places.items():
-        if all(not elsewhere(mask).any() for mask in masks) and any(elsewhere(mask).size for mask in masks):
+        if all(not elsewhere(mask).any() for mask in masks) and 2 * sum(
+            elsewhere(m).size > 0 for m in masks
+        ) > len(masks):
             return [f"In every failing case all wrong entries lie {words}."]
     return []
 

@@ -4,6 +4,7 @@ import importlib.util
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minisegnet.marking.calling import Direct
@@ -29,6 +30,9 @@ FILES = {
     "linear_backward_two_results": ("linear_backward", "what you return as dw is db: are the results in"),
     "conv_bias_broadcast": ("conv2d", "b[:, None, None] lies beside (N, K, OH, OW)"),
     "transposed_bias_broadcast": ("conv_transpose2d", "b[:, None, None] lies beside (N, K, OH, OW)"),
+    "batch_norm_first_axis": ("batch_norm", "it has the shape of x.mean(axis=0)"),
+    "batch_norm_kept_axes": ("batch_norm", "is it a keepdims=True? `.reshape(-1)` makes one axis"),
+    "unpool_backward_empty_reshape": ("max_unpool2d_backward", "write the length itself"),
     "transposed_filter_axes": (
         "conv_transpose2d",
         "w is (C, K // groups, KH, KW): the input's channels first",
@@ -53,6 +57,18 @@ def verdict_of(name):
 def test_the_answer_leads_on(name):
     text = " ".join(as_text(Report(name, verdicts=(verdict_of(name),))).split())
     assert FILES[name][1] in text
+
+
+def test_a_backward_that_takes_its_size_as_a_pair_only_passes_and_it_is_told():
+    def max_pool2d_backward(dy, indices, input_size):
+        dx = np.zeros((*dy.shape[:2], input_size[0] * input_size[1]), dy.dtype)
+        for n, c, i, j in np.ndindex(dy.shape):
+            dx[n, c, indices[n, c, i, j]] += dy[n, c, i, j]
+        return dx.reshape(*dy.shape[:2], *input_size)
+
+    verdict = judge(Direct({"max_pool2d_backward": max_pool2d_backward}), "max_pool2d_backward")
+    assert verdict.status == "pass"
+    assert any("only pairs are taken" in missing for missing in verdict.missing)
 
 
 def test_every_file_is_marked():

@@ -46,6 +46,9 @@ def about_error(tried: Sequence["Tried"], small: "Tried") -> str:
         return _about_none(alike, others)
     if kind == "IndexError":
         return _about_index(alike, [t for t in others if not t.problems], small)
+    if kind == "ValueError" and re.match(r"cannot reshape array of size 0 .*newaxis", error):
+        if all(is_empty(t.case) for t in alike):
+            return "of an empty batch NumPy can't tell how long -1 is: write the length itself"
     if kind == "ValueError" and "broadcast" in error:
         return _about_broadcasting(alike, [t for t in others if not t.problems])
     return RAISES.get(kind, "")

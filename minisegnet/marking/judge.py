@@ -103,7 +103,7 @@ class Judge:
         """
         if (
             self.way.pairs
-            or any(t.outcome.how == "returned" for t in self.tried)
+            or any(t.outcome.how == "returned" and uses_one_number(t.case) for t in self.tried)
             or not uses_one_number(case)
         ):
             return False

@@ -284,6 +284,13 @@ def _about_shape(pairs: Sequence[tuple["Tried", Any, Any]]) -> str:
         return "an axis is missing: the contract keeps the batch axis and the channel axis, also where they are 1"
     if all(got.ndim < right.ndim for _, right, got in pairs):
         return "it is summed over too many axes"
+    if all(got.size == right.size and equal(got.reshape(right.shape), right) for _, right, got in pairs):
+        return f"the numbers are right, but not the axes: is it a keepdims=True? {_as_expected(pairs)}"
+    if all(_without_first_axis(t.case, got) for t, _, got in pairs):
+        return (
+            "it has the shape of x.mean(axis=0). Mean and variance are one number a channel, over all pictures and "
+            "places: x.mean(axis=(0, 2, 3))"
+        )
     if all(got.ndim > right.ndim for _, right, got in pairs):
         return "it is summed over too few axes"
     if all(_empty_without_padding(t.case, got, right) for t, right, got in pairs):
@@ -291,6 +298,17 @@ def _about_shape(pairs: Sequence[tuple["Tried", Any, Any]]) -> str:
     if all(_larger_by_padding(t.case, got, right) for t, right, got in pairs):
         return "it has the size of the padded map: cut the padding off before it is returned"
     return ""
+
+
+def _as_expected(pairs: Sequence[tuple["Tried", Any, Any]]) -> str:
+    """Say how to bring a result of the right numbers to the right number of axes."""
+    axes = {right.ndim for _, right, _ in pairs}
+    return "`.reshape(-1)` makes one axis of them" if axes == {1} else "Look at the shapes above"
+
+
+def _without_first_axis(case: Case, got: Any) -> bool:
+    x = (case.arguments() or {}).get("x")
+    return case.op == "batch_norm" and x is not None and got.shape == x.shape[1:]
 
 
 def _empty_without_padding(case: Case, got: Any, right: Any) -> bool:

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minisegnet.marking.cases import ORDINARY, Arguments, Case
+from minisegnet.marking.cases import ORDINARY, Arguments, Case, is_empty
 from minisegnet.marking.compare import Problem, equal, result_names, wrong_entries
 from minisegnet.marking.contract import contract
+from minisegnet.marking.first import never_right
 from minisegnet.marking.numeric import derivative
 from minisegnet.marking.report import Failure
-from minisegnet.marking.seen import is_empty, seen
+from minisegnet.marking.seen import seen
 from minisegnet.marking.suspects import SUSPECTS, Suspect
 from minisegnet.marking.way import Way
 
@@ -34,6 +35,7 @@ def explain(op: str, way: Way, tried: Sequence["Tried"], small: "Tried", problem
             )
     else:
         evidence, hint = seen(op, tried, small, problem)
+    evidence += _not_done(way, tried, found)
     evidence += _second_witness(small, problem, expected, got)
     evidence += _other_parts(op, tried, problem)
     return Failure(
@@ -122,6 +124,14 @@ def _right(case: Case, output: str) -> Any:
 
 # ---------------------------------------------------------------------------------------------------------
 # What else is worth a line
+
+
+def _not_done(way: Way, tried: Sequence["Tried"], found: Suspect | None) -> list[str]:
+    """Say how to be marked without an option that no call with it gets right."""
+    name = never_right(tried)
+    if not name or name in way.always or (found is not None and not found.mistake.endswith("-ignored")):
+        return []
+    return [f"Not done yet? Delete `{name}` from the function's first line; what is left is marked."]
 
 
 def _second_witness(small: "Tried", problem: Problem, expected: Any, got: Any) -> list[str]:

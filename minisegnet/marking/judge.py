@@ -4,9 +4,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from minisegnet.marking.calling import Caller, Outcome
-from minisegnet.marking.cases import ORDINARY, Case, cases
+from minisegnet.marking.cases import Case, cases
 from minisegnet.marking.compare import Problem, as_array, equal, problems, result_names
 from minisegnet.marking.contract import contract
+from minisegnet.marking.first import first_to_show
 from minisegnet.marking.hints import explain
 from minisegnet.marking.numeric import vjp_problem
 from minisegnet.marking.report import Failure, Verdict
@@ -102,7 +103,7 @@ class Judge:
         """
         if (
             self.way.pairs
-            or any(t.outcome.how == "returned" for t in self.tried)
+            or any(t.outcome.how == "returned" and uses_one_number(t.case) for t in self.tried)
             or not uses_one_number(case)
         ):
             return False
@@ -154,7 +155,7 @@ class Judge:
     # Failing
 
     def _failure(self, failing: list[Tried]) -> Failure:
-        first = next((t for t in failing if t.case.fill in ORDINARY), failing[0])
+        first = first_to_show(failing)
         problem = first.problems[0]
         small = first
         if first.outcome.how not in ("late", "died"):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minisegnet.marking.cases import FAMILIES, ORDINARY, Case
+from minisegnet.marking.cases import FAMILIES, ORDINARY, Case, is_empty
 from minisegnet.marking.compare import Problem, equal, result_names, wrong_entries
+from minisegnet.marking.errors import about_error
 
 if TYPE_CHECKING:
     from minisegnet.marking.judge import Tried
@@ -38,11 +39,11 @@ def seen(op: str, tried: Sequence["Tried"], small: "Tried", problem: Problem) ->
                     "No mistake that the marker knows answers like this. Work it out by hand, and compare."
                 ]
         case "shape":
-            hint = _about_shape(pairs)
+            hint = _about_order(pairs, problem.output) or _about_shape(pairs)
         case "dtype":
             hint = _about_dtype(pairs)
         case _:
-            hint = _about_conduct(small, problem)
+            hint = _about_conduct(tried, small, problem)
     return evidence, hint
 
 
@@ -65,12 +66,6 @@ def _differs(*names: str) -> Callable[[Case], bool]:
 
 def _not_square(case: Case) -> bool:
     return "H" in case.sizes and case.sizes["H"] != case.sizes["W"]
-
-
-def is_empty(case: Case) -> bool:
-    """Say whether the case has no picture at all."""
-    batch = FAMILIES[case.op].batch
-    return bool(batch) and case.sizes[batch] == 0
 
 
 FEATURES: dict[str, Callable[[Case], bool]] = {
@@ -154,10 +149,7 @@ def _about_values(pairs: Sequence[tuple["Tried", Any, Any]], tried: Sequence["Tr
     for name in _argument_names(pairs):
         if all(_is_argument(t, name, got) for t, _, got in pairs):
             return f"your {output} is {name} unchanged"
-    other = _other_result(pairs, output)
-    if other:
-        return f"what you return as {output} is {other}: are the results in the right order?"
-    return _factor(pairs, output) or _turned(pairs, output)
+    return _about_order(pairs, output) or _factor(pairs, output) or _turned(pairs, output)
 
 
 def _argument_names(pairs: Sequence[tuple["Tried", Any, Any]]) -> list[str]:
@@ -168,6 +160,18 @@ def _argument_names(pairs: Sequence[tuple["Tried", Any, Any]]) -> list[str]:
 def _is_argument(tried: "Tried", name: str, got: Any) -> bool:
     value = (tried.case.arguments() or {}).get(name)
     return isinstance(value, np.ndarray) and value.dtype.kind == "f" and equal(got, value)
+
+
+def _about_order(pairs: Sequence[tuple["Tried", Any, Any]], output: str) -> str:
+    """See whether what is returned in a place belongs in another."""
+    other = _other_result(pairs, output) if pairs else ""
+    if not other:
+        return ""
+    told = f"what you return as {output} is {other}: are the results in the right order?"
+    names, count = result_names(pairs[0][0].case), len(pairs[0][0].outcome.values)
+    if count < len(names):
+        told = f"{told} {count} came where {len(names)} are expected: {', '.join(names)}"
+    return told
 
 
 def _other_result(pairs: Sequence[tuple["Tried", Any, Any]], output: str) -> str:
@@ -260,7 +264,9 @@ def _where(pairs: Sequence[tuple["Tried", Any, Any]]) -> list[str]:
         "below the first row or right of the first column": lambda m: m[..., :1, :1] if m.ndim == 4 else m,
     }
     for words, elsewhere in places.items():
-        if all(not elsewhere(mask).any() for mask in masks) and any(elsewhere(mask).size for mask in masks):
+        if all(not elsewhere(mask).any() for mask in masks) and 2 * sum(
+            elsewhere(m).size > 0 for m in masks
+        ) > len(masks):
             return [f"In every failing case all wrong entries lie {words}."]
     return []
 
@@ -278,11 +284,39 @@ def _about_shape(pairs: Sequence[tuple["Tried", Any, Any]]) -> str:
         return "an axis is missing: the contract keeps the batch axis and the channel axis, also where they are 1"
     if all(got.ndim < right.ndim for _, right, got in pairs):
         return "it is summed over too many axes"
+    if all(got.size == right.size and equal(got.reshape(right.shape), right) for _, right, got in pairs):
+        return f"the numbers are right, but not the axes: is it a keepdims=True? {_as_expected(pairs)}"
+    if all(_without_first_axis(t.case, got) for t, _, got in pairs):
+        return (
+            "it has the shape of x.mean(axis=0). Mean and variance are one number a channel, over all pictures and "
+            "places: x.mean(axis=(0, 2, 3))"
+        )
     if all(got.ndim > right.ndim for _, right, got in pairs):
         return "it is summed over too few axes"
+    if all(_empty_without_padding(t.case, got, right) for t, right, got in pairs):
+        return "it is empty where there is no padding: a[p:-p] is empty for p = 0, as -0 is 0. Write a[p : p + H]"
     if all(_larger_by_padding(t.case, got, right) for t, right, got in pairs):
         return "it has the size of the padded map: cut the padding off before it is returned"
     return ""
+
+
+def _as_expected(pairs: Sequence[tuple["Tried", Any, Any]]) -> str:
+    """Say how to bring a result of the right numbers to the right number of axes."""
+    axes = {right.ndim for _, right, _ in pairs}
+    return "`.reshape(-1)` makes one axis of them" if axes == {1} else "Look at the shapes above"
+
+
+def _without_first_axis(case: Case, got: Any) -> bool:
+    x = (case.arguments() or {}).get("x")
+    return case.op == "batch_norm" and x is not None and got.shape == x.shape[1:]
+
+
+def _empty_without_padding(case: Case, got: Any, right: Any) -> bool:
+    """Say whether the result is as a cut [p:-p] leaves it: nothing along an axis without padding, else right."""
+    if right.ndim != 4 or "ph" not in case.sizes:
+        return False
+    cut = [size if case.sizes[p] else 0 for p, size in zip(("ph", "pw"), right.shape[2:], strict=True)]
+    return bool(got.shape != right.shape and got.shape == (*right.shape[:2], *cut))
 
 
 def _larger_by_padding(case: Case, got: Any, right: Any) -> bool:
@@ -313,28 +347,14 @@ CONDUCT = {
         "filled), or draw random numbers?"
     ),
 }
-RAISES = {
-    "EOFError": "does it ask for input()? Nobody is there to answer: it gets all that it needs as arguments",
-    "SystemExit": "it ends the program (sys.exit): return the result instead",
-    "KeyboardInterrupt": "it raises KeyboardInterrupt itself: return the result instead",
-    "RecursionError": "it calls itself without an end: should it call another function of the same name?",
-    "MemoryError": "it asks for far more memory than such small arrays need: look at the shapes of what it makes",
-    "NotImplementedError": "this part isn't written yet",
-    "IndexError": (
-        "an index lies outside of its array: with padding, a row below 0 or from H on doesn't exist. "
-        "Print the index and the shape just before this line"
-    ),
-}
 
 
-def _about_conduct(small: "Tried", problem: Problem) -> str:
+def _about_conduct(tried: Sequence["Tried"], small: "Tried", problem: Problem) -> str:
     outcome = small.outcome
     if problem.kind == "raised":
         if "read-only" in outcome.error:
             return CONDUCT["changed"]
-        if outcome.error_kind == "IndexError" and small.case.sizes.get("ignore", 0) > 1:
-            return "an ignored label (255) is no class: it can't be used as an index. Leave those pixels out first"
-        return RAISES.get(outcome.error_kind, "")
+        return about_error(tried, small)
     if problem.kind == "count" and outcome.many == "list":
         return "np.array(list) makes an array of it; better, begin with np.zeros(shape, x.dtype) and write into that"
     if problem.kind == "count":

@@ -68,6 +68,12 @@ def pairs_of(case: Case) -> set[str]:
     return {name for name, v in (case.arguments() or {}).items() if name in PAIRS and isinstance(v, tuple)}
 
 
+def options_of(case: Case) -> set[str]:
+    """Name the arguments that differ from the contract's defaults."""
+    arguments, defaults = case.arguments() or {}, contract(case.op).defaults
+    return {name for name, default in defaults.items() if _differs(arguments.get(name, default), default)}
+
+
 def uses_one_number(case: Case) -> bool:
     """Say whether one integer of the case stands for height and width."""
     return bool(numbers_of(case))

@@ -1,7 +1,17 @@
 """The calls that a learner's functions are tried on."""
 
 from minisegnet.marking.cases import convolution, layers, losses, pooling, sampling
-from minisegnet.marking.cases.case import FAMILIES, ORDINARY, Arguments, Case, Family, answer, cases, paired
+from minisegnet.marking.cases.case import (
+    FAMILIES,
+    ORDINARY,
+    Arguments,
+    Case,
+    Family,
+    answer,
+    cases,
+    is_empty,
+    paired,
+)
 
 __all__ = [
     "FAMILIES",
@@ -12,6 +22,7 @@ __all__ = [
     "answer",
     "cases",
     "convolution",
+    "is_empty",
     "layers",
     "losses",
     "paired",

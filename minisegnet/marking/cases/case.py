@@ -166,6 +166,12 @@ class Case:
         return sum(abs(value - least[name]) for name, value in self.spec)
 
 
+def is_empty(case: Case) -> bool:
+    """Say whether the case has no picture at all."""
+    batch = FAMILIES[case.op].batch
+    return bool(batch) and case.sizes[batch] == 0
+
+
 @lru_cache(maxsize=4096)  # shrinking and several files come back to the same cases
 def _make(case: Case) -> tuple[Arguments | None, tuple[Any, ...] | None]:
     rng = np.random.default_rng([case.seed, 7])

@@ -134,7 +134,7 @@ def _(a: SimpleNamespace) -> Any:
 )
 def _(a: SimpleNamespace) -> Any:
     y = np.zeros(right("conv2d", a).shape)
-    for n, k, c, oh, ow, i, j, row, column in _taps(a, *y.shape[2:]):
+    for n, k, c, oh, ow, i, j, row, column in taps(a, *y.shape[2:]):
         y[n, k, oh, ow] = a.w[k, c % a.w.shape[1], i, j] * a.x[n, c, row, column]
     return y if a.b is None else y + a.b[:, None, None]
 
@@ -201,7 +201,7 @@ def _(a: SimpleNamespace) -> Any:
     return right("conv2d_backward", a, "dx", w=a.w[FLIP])
 
 
-def _taps(a: SimpleNamespace, OH: int, OW: int, inside: bool = True) -> Iterator[tuple[int, ...]]:
+def taps(a: SimpleNamespace, OH: int, OW: int, inside: bool = True) -> Iterator[tuple[int, ...]]:
     """Walk over all products of a convolution: n, k, c, oh, ow, i, j and the pixel that they meet."""
     (N, _, H, W), (K, CG, KH, KW) = a.x.shape, a.w.shape
     (sh, sw), (ph, pw), (dh, dw) = a.stride, a.padding, a.dilation
@@ -218,7 +218,7 @@ OVERWRITTEN = """where windows overlap, only the last one counts: a pixel that s
 @suspect("conv2d_backward.dx-overwritten", "conv2d_backward", "dx", OVERWRITTEN)
 def _(a: SimpleNamespace) -> Any:
     dx = np.zeros(a.x.shape)
-    for n, k, c, oh, ow, i, j, row, column in _taps(a, *a.dy.shape[2:]):
+    for n, k, c, oh, ow, i, j, row, column in taps(a, *a.dy.shape[2:]):
         dx[n, c, row, column] = a.w[k, c % a.w.shape[1], i, j] * a.dy[n, k, oh, ow]
     return dx
 
@@ -226,7 +226,7 @@ def _(a: SimpleNamespace) -> Any:
 @suspect("conv2d_backward.dx-overwritten", "conv2d_backward", "dx", OVERWRITTEN)
 def _(a: SimpleNamespace) -> Any:
     dx, CG, KG = np.zeros(a.x.shape), a.w.shape[1], len(a.w) // a.groups
-    for n, k, c, oh, ow, i, j, row, column in _taps(a, *a.dy.shape[2:]):
+    for n, k, c, oh, ow, i, j, row, column in taps(a, *a.dy.shape[2:]):
         ks = slice(k // KG * KG, k // KG * KG + KG)  # all filters of the group at once, window by window
         dx[n, c, row, column] = np.sum(a.w[ks, c % CG, i, j] * a.dy[n, ks, oh, ow])
     return dx
@@ -235,8 +235,8 @@ def _(a: SimpleNamespace) -> Any:
 @suspect("conv2d_backward.dx-overwritten", "conv2d_backward", "dx", OVERWRITTEN)
 def _(a: SimpleNamespace) -> Any:
     dx, CG, KG = np.zeros(a.x.shape), a.w.shape[1], len(a.w) // a.groups
-    taps = sorted(_taps(a, *a.dy.shape[2:]), key=lambda t: (t[5], t[6]))  # tap by tap, as im2col does
-    for n, k, c, oh, ow, i, j, row, column in taps:
+    by_tap = sorted(taps(a, *a.dy.shape[2:]), key=lambda t: (t[5], t[6]))  # tap by tap, as im2col does
+    for n, k, c, oh, ow, i, j, row, column in by_tap:
         ks = slice(k // KG * KG, k // KG * KG + KG)
         dx[n, c, row, column] = np.sum(a.w[ks, c % CG, i, j] * a.dy[n, ks, oh, ow])
     return dx
@@ -259,7 +259,7 @@ def _moved(a: SimpleNamespace, **changes: Any) -> Any:
     """Compute dx and dw with another rule for which pixel a tap meets; pixels outside are left out."""
     b = SimpleNamespace(**{**vars(a), **changes})
     dx, dw = np.zeros(a.x.shape), np.zeros(a.w.shape)
-    for n, k, c, oh, ow, i, j, row, column in _taps(b, *a.dy.shape[2:]):
+    for n, k, c, oh, ow, i, j, row, column in taps(b, *a.dy.shape[2:]):
         dx[n, c, row, column] += a.w[k, c % a.w.shape[1], i, j] * a.dy[n, k, oh, ow]
         dw[k, c % a.w.shape[1], i, j] += a.x[n, c, row, column] * a.dy[n, k, oh, ow]
     return dx, dw
@@ -397,6 +397,8 @@ def _gradients(op: str) -> None:
             suspect(f"{op}.{part}-mean", op, part, MEAN.format(what=part, by=by))(mean(part, True))
     if op != "linear_backward":
         suspect(f"{op}.db-mean", op, "db", MEAN.format(what="db", by="OH * OW"))(places)
+        hint = "only the last dy of each channel is left in db: is there an `=` where `+=` should be?"
+        suspect(f"{op}.db-overwritten", op, "db", hint)(lambda a: a.dy[-1, :, -1, -1])
         hint = "db is one number a channel: sum dy over the pictures and all places, dy.sum(axis=(0, 2, 3))"
         for axes in ((2, 3), (0,), (1, 2, 3), (0, 1, 2, 3), (0, 1), (0, 2), (0, 3), (1,)):
 

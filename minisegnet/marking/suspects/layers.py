@@ -225,10 +225,13 @@ suspect("batch_norm.axes", "batch_norm", "y", AXES)(_over((0,)))
 suspect("batch_norm.axes", "batch_norm", "y", AXES)(_over((0, 2)))
 
 
-def _with_statistics(a: SimpleNamespace, scale: Callable[[Any, Any, int], Any]) -> Any:
-    """Normalise in training with another scale, made of variance, eps and the number of values."""
-    if not a.training:
+def _with_statistics(a: SimpleNamespace, scale: Callable[[Any, Any, int], Any], always: bool = False) -> Any:
+    """Normalise with another scale, made of variance, eps and the number of values; in training, or always."""
+    if not a.training and not always:
         return right("batch_norm", a)
+    if not a.training:
+        found = scale(a.running_var, a.eps, a.x.size // a.x.shape[1])
+        return _normalised(a, _along(a.x, a.running_mean), _along(a.x, found))
     axes = _channels(a.x)
     count = a.x.size // a.x.shape[1]
     found = scale(a.x.var(axis=axes), a.eps, count)
@@ -241,15 +244,17 @@ UNBIASED = """y is normalised with the unbiased variance (divided by n - 1); y t
 suspect("batch_norm.unbiased", "batch_norm", "y", UNBIASED)(
     lambda a: _with_statistics(a, lambda var, eps, n: 1 / np.sqrt(var * n / (n - 1) + eps))
 )
-suspect(
-    "batch_norm.eps-outside",
-    "batch_norm",
-    "y",
-    "eps is added outside of the root: inv_std = 1 / sqrt(var + eps)",
-)(lambda a: _with_statistics(a, lambda var, eps, n: 1 / (np.sqrt(var) + eps)))
-suspect("batch_norm.root-forgotten", "batch_norm", "y", """it is divided by the variance, not by its root:
-        inv_std = 1 / sqrt(var +
-    eps)""")(lambda a: _with_statistics(a, lambda var, eps, n: 1 / (var + eps)))  # fmt: skip
+OUTSIDE = "eps is added outside of the root: inv_std = 1 / sqrt(var + eps)"
+NO_ROOT = "it is divided by the variance, not by its root: inv_std = 1 / sqrt(var + eps)"
+for _always in (True, False):  # in evaluation, too, where one line serves both
+    suspect("batch_norm.eps-outside", "batch_norm", "y", OUTSIDE)(
+        lambda a, always=_always: _with_statistics(
+            a, lambda var, eps, n: 1 / (np.sqrt(var) + eps), always=always
+        )
+    )
+    suspect("batch_norm.root-forgotten", "batch_norm", "y", NO_ROOT)(
+        lambda a, always=_always: _with_statistics(a, lambda var, eps, n: 1 / (var + eps), always=always)
+    )
 
 
 @suspect(

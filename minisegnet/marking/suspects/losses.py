@@ -74,7 +74,8 @@ for _op, _back, _by in (
         ("mean-forgotten", SUM.format(by=_by + " of what counts"), lambda a: 1),
     ]
     if _op == CE:
-        _rules.append(("weights-not-in-mean", BY_COUNT, lambda a: max(int(_counted(a).sum()), 1)))
+        # First: without ignore_index, dividing by all elements is this mistake.
+        _rules.insert(0, ("weights-not-in-mean", BY_COUNT, lambda a: max(int(_counted(a).sum()), 1)))
         _rules.append(("nothing-counts", NOTHING, _weights))
     else:
         _rules.append(("mean-by-weights", """it is divided by the sum of the weights; this loss divides by the

@@ -76,6 +76,16 @@ def _turned(a: SimpleNamespace) -> SimpleNamespace:
     return SimpleNamespace(**{**vars(a), **turned, "stride": stride, "x": a.x.swapaxes(2, 3)})
 
 
+START = """a window without a positive number gets 0. The best so far must begin below every number: with -np.inf,
+    or with the window's first pixel"""
+suspect("max_pool2d.starts-at-zero", "max_pool2d", "y", START)(
+    lambda a: np.maximum(right("max_pool2d", a), 0)
+)
+suspect("max_pool2d.starts-at-zero", "max_pool2d", "indices", START)(
+    lambda a: np.where(right("max_pool2d", a) <= 0, 0, right("max_pool2d", a, "indices"))
+)
+
+
 INDICES: dict[str, tuple[str, Callable[..., int]]] = {
     "index-padded-width": (
         """indices count in the padded map; they are positions in the map itself: row * W + column, with W the

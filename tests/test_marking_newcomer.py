@@ -89,7 +89,7 @@ def test_what_the_cases_do_not_show_is_not_said():
         return np.ones((2, 3)) + np.ones((4, 5))
 
     def wrong_helper(x, w, b=None):
-        first, second = "abc"
+        first, _ = "abc"
         return first
 
     assert hint_of(always_none, "conv2d") == ""

@@ -98,6 +98,14 @@ def test_what_the_cases_do_not_show_is_not_said():
     assert "If it is x.shape that this line takes apart" in hint_of(wrong_helper, "conv2d")
 
 
+def test_exchanged_axes_are_not_called_kept_ones():
+    def conv2d(x, w):
+        windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], axis=(2, 3))
+        return np.einsum("nchwij,kcij->knhw", windows, w)
+
+    assert "keepdims" not in hint_of(conv2d, "conv2d")
+
+
 def test_an_option_with_a_mistake_of_its_own_is_not_called_undone():
     def conv2d(x, w, *, padding=0):  # zeros above and to the left only
         ph, pw = np.broadcast_to(padding, 2)

@@ -48,6 +48,7 @@ MISTAKES = {
     "max_pool2d.last-maximum": ("pool_last_maximum_loops", "pool_last_maximum_argmax"),
     "max_pool2d.index-padded-width": ("pool_padded_index_loops", "pool_padded_index_windows"),
     "max_pool2d.index-wide": ("pool_padded_index_shift", "pool_padded_index_shift_windows"),
+    "max_pool2d.index-row-not-shifted": ("pool_row_not_shifted", "pool_row_not_shifted_windows"),
     "max_pool2d.index-in-window": ("pool_window_index_loops", "pool_window_index_reshape"),
     "max_pool2d.nan-hidden": ("pool_nan_hidden_loops", "pool_nan_hidden_fmax"),
     "max_pool2d_backward.overwritten": ("pool_backward_assigned", "pool_backward_buffered"),

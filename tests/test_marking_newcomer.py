@@ -71,5 +71,52 @@ def test_a_backward_that_takes_its_size_as_a_pair_only_passes_and_it_is_told():
     assert any("only pairs are taken" in missing for missing in verdict.missing)
 
 
+def hint_of(function, op):
+    return judge(Direct({op: function}), op).failure.hint
+
+
+def test_what_the_cases_do_not_show_is_not_said():
+    """An error of the same kind with another cause gets no hint on None, groups, the bias or the batch's axis."""
+    nothing = None
+
+    def always_none(x, w, b=None):
+        return nothing[0]
+
+    def always_outside(x, w, b=None, *, groups=1):
+        return x[..., 99]
+
+    def never_fits(x, w, b=None):
+        return np.ones((2, 3)) + np.ones((4, 5))
+
+    def wrong_helper(x, w, b=None):
+        first, _ = "abc"
+        return first
+
+    assert hint_of(always_none, "conv2d") == ""
+    assert hint_of(always_outside, "conv2d").startswith("an index lies outside of its array. Print")
+    assert hint_of(never_fits, "conv2d") == ""
+    assert "If it is x.shape that this line takes apart" in hint_of(wrong_helper, "conv2d")
+
+
+def test_exchanged_axes_are_not_called_kept_ones():
+    def conv2d(x, w):
+        windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], axis=(2, 3))
+        return np.einsum("nchwij,kcij->knhw", windows, w)
+
+    assert "keepdims" not in hint_of(conv2d, "conv2d")
+
+
+def test_an_option_with_a_mistake_of_its_own_is_not_called_undone():
+    def conv2d(x, w, *, padding=0):  # zeros above and to the left only
+        ph, pw = np.broadcast_to(padding, 2)
+        x = np.pad(x, ((0, 0), (0, 0), (2 * ph, 0), (2 * pw, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], axis=(2, 3))
+        return np.einsum("nchwij,kcij->nkhw", windows, w)
+
+    failure = judge(Direct({"conv2d": conv2d}), "conv2d").failure
+    assert failure.mistake == "conv2d.padding-one-side"
+    assert not any("Not done yet" in line for line in failure.evidence)
+
+
 def test_every_file_is_marked():
     assert sorted(FILES) == sorted(path.stem for path in FOLDER.glob("*.py"))

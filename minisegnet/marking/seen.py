@@ -284,7 +284,7 @@ def _about_shape(pairs: Sequence[tuple["Tried", Any, Any]]) -> str:
         return "an axis is missing: the contract keeps the batch axis and the channel axis, also where they are 1"
     if all(got.ndim < right.ndim for _, right, got in pairs):
         return "it is summed over too many axes"
-    if all(got.size == right.size and equal(got.reshape(right.shape), right) for _, right, got in pairs):
+    if all(_with_more_axes(right, got) for _, right, got in pairs):
         return f"the numbers are right, but not the axes: is it a keepdims=True? {_as_expected(pairs)}"
     if all(_without_first_axis(t.case, got) for t, _, got in pairs):
         return (
@@ -298,6 +298,11 @@ def _about_shape(pairs: Sequence[tuple["Tried", Any, Any]]) -> str:
     if all(_larger_by_padding(t.case, got, right) for t, right, got in pairs):
         return "it has the size of the padded map: cut the padding off before it is returned"
     return ""
+
+
+def _with_more_axes(right: Any, got: Any) -> bool:
+    """Say whether the result is right but for axes of length 1."""
+    return got.ndim > right.ndim and got.size == right.size and equal(got.reshape(right.shape), right)
 
 
 def _as_expected(pairs: Sequence[tuple["Tried", Any, Any]]) -> str:

@@ -98,6 +98,11 @@ INDICES: dict[str, tuple[str, Callable[..., int]]] = {
         (column - p)""",
         lambda a, p, place, first: (p[2] + a.padding[0]) * a.x.shape[3] + p[3] + a.padding[1],
     ),
+    "index-row-not-shifted": (
+        """the row in indices counts from the padding's corner, the column from the map's: take the padding off the row,
+        too""",
+        lambda a, p, place, first: (p[2] + a.padding[0]) * a.x.shape[3] + p[3],
+    ),
     "index-wide": (
         """the padded width is used in the index: row * W + column, with W the width of x without padding""",
         lambda a, p, place, first: p[2] * (a.x.shape[3] + 2 * a.padding[1]) + p[3],

@@ -38,7 +38,7 @@ from .vectors import LANES, interleave, load, load_first, registers, spread, sto
 OUT, ACROSS = (8, 2) if LANES == 16 else (4, 2)
 COLUMNS = ACROSS * LANES
 
-BAND = 80_000  # floats of a band: with its results it fits a core's second-level cache
+BAND = 80_000  # floats of a band and of its results: they fit a core's second-level cache
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -99,12 +99,17 @@ class Band(NamedTuple):
     offsets: Array  # (channels * taps,)
 
 
-def band_of(rows: Axis, columns: Axis, channels: int, most: int) -> Band:
-    """Choose how many rows of outputs a band serves: as many as fit into ``most`` floats."""
+def band_of(rows: Axis, columns: Axis, channels: int, beside: int, most: int) -> Band:
+    """Choose how many rows of outputs a band serves.
+
+    As many as fit into ``most`` floats together with ``beside`` floats for each output.
+    """
     reach, across = max(rows.step, default=0), max(columns.step, default=0)
     pitch = columns.outputs + across
     planes = len(rows.phases) * len(columns.phases)
-    some = max(1, min(rows.outputs, most // (channels * planes * pitch) - reach))
+    some = max(
+        1, min(rows.outputs, (most // pitch - channels * planes * reach) // (channels * planes + beside))
+    )
     tall = some + reach
     plane = planes * tall * pitch
     row = np.array(
@@ -275,7 +280,7 @@ def bias_blocks(bias: Array, G: int, blocks: int) -> Array:
 def sums(out: Array, source: Array, weights: Array, bias: Array, rows: Axis, columns: Axis) -> None:
     """Write the outputs of one phase, with packed weights (groups, blocks, C/groups * taps, OUT)."""
     G, blocks = weights.shape[:2]
-    band = band_of(rows, columns, source.shape[1] // G, BAND)
+    band = band_of(rows, columns, source.shape[1] // G, OUT, BAND)
     _sums(
         out, source, weights, bias_blocks(bias, G, blocks), band.offsets, get_num_threads(),
         band.rows, band.tall, band.pitch, band.plane, np.array(rows.phases), np.array(columns.phases),
@@ -503,12 +508,13 @@ def weight_gradient(
     taps, filters, lanes = (FEW_TAPS, FEW_FILTERS, (LANES,)) if few else (TAPS, FILTERS, ())
     rows = gather_axis(KH, stride[0], padding[0], dilation[0], OH)
     columns = gather_axis(KW, stride[1], padding[1], dilation[1], OW)
-    band = band_of(rows, columns, CG, BAND)
+    wide = -(-KG // filters) * filters
+    band = band_of(rows, columns, CG, wide, BAND)
     offsets = np.zeros(
         -(-Q // taps) * taps, np.int64
     )  # the last block's missing pairs read what another reads
     offsets[:Q] = band.offsets
-    shape = (groups, offsets.size, -(-KG // filters) * filters, *lanes)
+    shape = (groups, offsets.size, wide, *lanes)
     parts = max(1, min(PARTS, PARTS_FLOATS // math.prod(shape), N * -(-OH // band.rows)))
     totals = np.zeros((parts, *shape), np.float32)
     (_few_gradients if few else _gradients)(

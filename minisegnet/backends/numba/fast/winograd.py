@@ -258,7 +258,7 @@ def convolve(
     pitch = columns.outputs + 1
     most = max(1, min(rows.outputs, fits // pitch))
     band = band_of(
-        rows._replace(outputs=most), columns, 1, 1 << 30
+        rows._replace(outputs=most), columns, 1, 0, 1 << 30
     )  # of one channel, all these rows of tiles
     images = max(1, min(N, fits // (rows.outputs * pitch))) if most == rows.outputs else 1
     # Whole blocks, what a vector reads beyond, and not a power of two (equal parts of two rows would fight for one

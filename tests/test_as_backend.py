@@ -381,7 +381,7 @@ def test_the_solutions_train_as_well_as_numpy(lesson, capsys):
 def test_the_command_marks_first(tmp_path, capsys, monkeypatch):
     file = tmp_path / "mine.py"
     file.write_text(RELU, encoding="utf-8")
-    monkeypatch.setattr(as_backend.run, "__defaults__", (8.0,))
+    monkeypatch.setattr(as_backend.run, "__defaults__", (20.0,))  # a busy machine needs some of it to begin
     assert main(["check", "--as-backend", str(file)]) == 0
     told = capsys.readouterr().out
     assert told.index("relu: passes all") < told.index("training the demo's network") < told.index("mIoU")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from benchmarks.machine import set_threads
 
-LOCAL_RESULTS = Path(__file__).parent / "results" / "local"  # ignored by git
+RESULTS = Path(__file__).parent / "results"
+LOCAL_RESULTS = RESULTS / "local"  # ignored by git
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,6 +47,21 @@ def parser() -> argparse.ArgumentParser:
     recipes.add_argument(
         "--out", type=Path, default=LOCAL_RESULTS, metavar="DIR", help="folder of the record (%(default)s)"
     )
+    gpu = commands.add_parser(
+        "gpu", help="on a machine with an NVIDIA GPU: are the CUDA kernels right, how fast?"
+    )
+    gpu.add_argument(
+        "--changed", action="store_true", help="only name the kernels that no GPU has run as they are now"
+    )
+    gpu.add_argument("--ops", nargs="+", metavar="OP", help="time only these, such as conv2d max_pool2d")
+    gpu.add_argument("--no-suite", action="store_true", help="leave the tests out")
+    gpu.add_argument("--toy", action="store_true", help="tiny sizes: does the tool work?")
+    gpu.add_argument(
+        "--threads", type=_positive, default=2, help="of every library alike (default: %(default)s)"
+    )
+    gpu.add_argument(
+        "--out", type=Path, default=RESULTS, metavar="DIR", help="folder of the record (%(default)s)"
+    )
     return top
 
 
@@ -66,6 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with set_threads(options.threads, cold=getattr(options, "cold", False)):
         from benchmarks import recipes, run
 
+        if options.command == "gpu":
+            from benchmarks.gpu import command as gpu
+
+            return gpu.run(options, arguments)
         command = {"ops": run.ops, "recipes": recipes.run}[options.command]
         return command(options, arguments)
 

@@ -230,7 +230,6 @@ assert (ops.conv2d(x, w, stride=2) == ops.conv2d(other, w, stride=2)).all(), "ro
 
 # %% [markdown]
 # ## Exercises
-#
 # 1. **Sizes on paper.** H = 7, k = 3: what is OH for s = 2, p = 0? For s = 1, d = 2, p = 2? Which
 #    p keeps the size for k = 5, s = 1? Right if `sizes.conv2d_size` agrees.
 # 2. **Shift and add.** Write a convolution (s = 1, p = 0) with a loop over the weights only, which
@@ -240,6 +239,7 @@ assert (ops.conv2d(x, w, stride=2) == ops.conv2d(other, w, stride=2)).all(), "ro
 # 4. **VGG16** is 13 layers of 3x3, with 2x2 of stride 2 after the 2nd, 4th, 7th, 10th and 13th.
 #    How large is the receptive field? And after one more of 7x7? Right if a measurement agrees.
 #    (Measure on 600 x 1 pixels, kernels k x 1. Its 2x2 are poolings, lesson 5: they reach as far.)
+# 5. All of it, marked: `minisegnet start 02` writes a stub, `minisegnet check 02 FILE` marks it.
 #
 # ## Where it comes from
 #

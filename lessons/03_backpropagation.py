@@ -230,7 +230,6 @@ testing.check_vjp(ops.relu, lambda dy, x: dy * (x > 0), testing.distinct_values(
 
 # %% [markdown]
 # ## Exercises (solutions: `lessons/solutions/03_backpropagation.py`)
-#
 # 1. On paper: x = 1, 0, 2, -1, 3, filter 1, 2, no bias, stride 3, and dy = 1, -1. What are dw and
 #    dx, and why is one dx 0 whatever dy is? Check with `ops.conv2d_backward`, on (1, 1, 1, W).
 # 2. Write forward and backward of y = x·g, where g = 1/(1 + exp(-x)) is the sigmoid of x
@@ -239,6 +238,7 @@ testing.check_vjp(ops.relu, lambda dy, x: dy * (x > 0), testing.distinct_values(
 #    upper left part of x. With which shapes do even random numbers accept it, and with which not?
 # 4. A convolution without bias is linear in x. So for every x and dy the sum of conv(x)·dy is the
 #    sum of x·dx. Why? Check dx by it, without any step (`testing.check_adjoint`). What stays unseen?
+# 5. All of it, marked: `minisegnet start 03` writes a stub, `minisegnet check 03 FILE` marks it.
 #
 # ## Where it comes from
 #

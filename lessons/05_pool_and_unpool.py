@@ -232,7 +232,6 @@ assert back.tolist() == [1, 0, 1, 0, 1, 0]
 # so in another width it is another pixel, often without an error. Keep the size with the indices.
 #
 # ## Exercises (solutions: `lessons/solutions/05_pool_and_unpool.py`)
-#
 # 1. On paper: pool the rows 4 4 1 0, 4 2 0 1, 0 0 3 3, 0 0 3 3 with 2 x 2 windows. Which indices?
 # 2. Unpool, then pool with the same windows: do the values come back? Not always. Find values for
 #    which they don't, and a condition under which they do.
@@ -240,6 +239,7 @@ assert back.tolist() == [1, 0, 1, 0, 1, 0]
 #    `ops.max_pool2d_backward`, and if `testing.check_vjp` accepts it.
 # 4. A 2 x 2 window has four places, so an index fits into 2 bits. Pack four to a byte, and unpack
 #    them. Right if the int64 indices come back, and the bytes are 1/32 of theirs.
+# 5. All of it, marked: `minisegnet start 05` writes a stub, `minisegnet check 05 FILE` marks it.
 #
 # ## Where it comes from
 #

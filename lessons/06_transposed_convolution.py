@@ -229,7 +229,6 @@ assert sizes.conv_transpose2d_size(3, 3, **geometry, output_padding=1) == (6, 6)
 
 # %% [markdown]
 # ## Exercises (solutions: `lessons/solutions/06_transposed_convolution.py`)
-#
 # 1. On paper: input 1, 2, 3, filter 1, 2, 1, stride 2, padding 1. Then the same with an A.T.
 # 2. Write both gradients, dx and dw, of `conv_transpose2d` for one map and one filter, in loops.
 #    Right if they equal `ops` and `testing.check_vjp` accepts them.
@@ -237,6 +236,7 @@ assert sizes.conv_transpose2d_size(3, 3, **geometry, output_padding=1) == (6, 6)
 #    It is a transposed convolution, too. Find its filter (4 x 4, stride 2, padding 1): same result.
 # 4. Deconvolve for real: paint a row with a known filter, and get the row back from the result, to
 #    10 digits (`np.linalg.lstsq`). When is that possible? Does `conv2d` of the result do it?
+# 5. All of it, marked: `minisegnet start 06` writes a stub, `minisegnet check 06 FILE` marks it.
 #
 # ## Where it comes from
 #

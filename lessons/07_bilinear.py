@@ -229,7 +229,6 @@ assert abs(apart).max() > 3 / 8, "8 pixels made 64: off by more than 3 of the ne
 
 # %% [markdown]
 # ## Exercises (solutions: `lessons/solutions/07_bilinear.py`)
-#
 # 1. On paper: make six pixels of 2, 6, 4, as squares. Which input values survive? Check it.
 # 2. Write `enlarge_exactly(x, s)` with `conv_transpose2d` and without a faded frame. (What should
 #    have been there to paint?) It is right when it equals `resize_bilinear` for s = 2, 3, 8.
@@ -238,6 +237,7 @@ assert abs(apart).max() > 3 / 8, "8 pixels made 64: off by more than 3 of the ne
 #    `testing.check_adjoint(forward, backward, x)` accepts both conventions, larger and smaller.
 # 4. FCN-8s (lesson 10) enlarges by 2, by 2, by 8. For which maps is that 32 at once, away from the
 #    border? Show one for which it is and one for which it isn't, and say why.
+# 5. All of it, marked: `minisegnet start 07` writes a stub, `minisegnet check 07 FILE` marks it.
 #
 # ## Where it comes from
 #

@@ -237,6 +237,7 @@ assert np.isnan((each * counted).sum()) and np.isclose(each[counted].sum(), np.l
 #    much of the focal loss, is due to the easy ones? Guess first.
 # 4. Write the gradient of the focal loss with respect to the scores. It is right when
 #    `testing.check_vjp` accepts it for gamma 0, 1 and 2.
+# 5. All of it, marked: `minisegnet start 08` writes a stub, `minisegnet check 08 FILE` marks it.
 #
 # ## Where it comes from
 #

@@ -231,7 +231,6 @@ assert after < before - 0.05, "a random skip should have done harm"
 
 # %% [markdown]
 # ## Exercises (solutions: `lessons/solutions/10_fcn_skips.py`)
-#
 # 1. A picture has 96 x 160 pixels. On paper: the sizes of pool3, pool4, pool5 and of all score
 #    maps. Check them with `finest.level_sizes((96, 160))`.
 # 2. How many parameters does each skip add, with its 2x layer, for 21 classes at the paper's size
@@ -240,6 +239,7 @@ assert after < before - 0.05, "a random skip should have done harm"
 # 3. Without `stepwise`, as in the paper, FCN-32s enlarges by 32 at once, FCN-16s by 2 and then 16.
 #    Take random scores of 3 classes on 4 x 4 places and enlarge them both ways, with triangles. How
 #    many labels differ? Right if on a ramp, which rises evenly, nothing does away from the border.
+# 4. All of it, marked: `minisegnet start 10` writes a stub, `minisegnet check 10 FILE` marks it.
 #
 # ## Where it comes from
 #

@@ -229,7 +229,6 @@ assert max(early) < 0.4 < 0.5 < f1["with indices"], "20 steps should say little"
 
 # %% [markdown]
 # ## Exercises (solutions: `lessons/solutions/11_segnet_deconvnet.py`)
-#
 # 1. On paper: a map of 9 x 9 with 3 channels is pooled 2 x 2. How many bytes do its packed indices
 #    take, how many the float32 map? Right if `pack_indices` agrees.
 # 2. Count SegNet's parameters: 3 x 3 kernels without bias, two numbers a channel for batch
@@ -239,6 +238,7 @@ assert max(early) < 0.4 < 0.5 < f1["with indices"], "20 steps should say little"
 #    another kernel. Right if `ops.conv_transpose2d` and `ops.conv2d` agree on random maps.
 # 4. Unpool always to the upper left place of the window: write a module like `ForeignUnpool`, put
 #    it into `model.unpool`, train. Right if the outlines are worse than with indices.
+# 5. All of it, marked: `minisegnet start 11` writes a stub, `minisegnet check 11 FILE` marks it.
 #
 # ## Where it comes from
 #

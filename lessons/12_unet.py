@@ -231,7 +231,6 @@ assert data.warp(np.array([[0, 2, 2]]), half_a_column)[0, 1] == 1, "a class that
 
 # %% [markdown]
 # ## Exercises (solutions: `lessons/solutions/12_unet.py`)
-#
 # 1. On paper: all sizes for 44 pixels at depth 2. Right if `output_size` agrees.
 # 2. Write the halo, what is lost on each side, as a formula of the depth, and the rule for sizes
 #    that fit. Right if both agree with `walk` for depths 1 to 5.
@@ -240,6 +239,7 @@ assert data.warp(np.array([[0, 2, 2]]), half_a_column)[0, 1] == 1, "a class that
 # 4. A bent sheet may fold over itself. Does that of `data.elastic_field(96, sigma=s, rng=key)`?
 #    Hint: where a pixel's little square is read, it has a signed area (determinant). Right if none
 #    of 40 keys folds with sigma 2, and most do with sigma 25.
+# 5. All of it, marked: `minisegnet start 12` writes a stub, `minisegnet check 12 FILE` marks it.
 #
 # ## Where it comes from
 #

@@ -74,8 +74,8 @@ class Tensor:
         return self.data.ndim
 
     def item(self) -> Any:
-        """Return the only element as a Python number."""
-        return self.data.item()
+        """Return the only element as a Python number. On a GPU, this waits for the device."""
+        return ops.to_numpy(self.data).item()
 
     def detach(self) -> "Tensor":
         """Return a tensor with the same array and no past: gradients stop here."""

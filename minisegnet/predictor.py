@@ -12,6 +12,7 @@ from minisegnet.arrays import Array
 from minisegnet.blending import SMALLEST, blended_pieces, default_tile, tells_layers, tiling
 from minisegnet.data.statistics import Normalisation
 from minisegnet.inference import Piece, checked_tile, exact_pieces, forward, halo, mirrored
+from minisegnet.ops.checks import contiguous
 from minisegnet.sizes import IntOrPair, Pair
 
 LARGE = 2**21  # pixels: from there on a picture is predicted in tiles; one of full HD is just below
@@ -90,8 +91,8 @@ class Predictor:
         return _joined(self.pieces(image, tile=tile), image.shape[:2])
 
     def labels(self, scores: Array) -> Array:
-        """Return the class with the highest score: (…, classes, H, W) to (…, H, W)."""
-        labels: Array = ops.to_numpy(scores).argmax(axis=-3).astype(self.label_type)
+        """Return the class with the highest score: (…, classes, H, W) to (…, H, W), where the scores lie."""
+        labels: Array = scores.argmax(axis=-3).astype(self.label_type)
         return labels
 
     def probabilities_of(self, scores: Array) -> Array:
@@ -218,16 +219,21 @@ class Predictor:
         )
 
     def scores_of(self, images: Array) -> Array:
-        """Return the scores (N, classes, H, W) of prepared pictures (N, C, H, W)."""
+        """Return the scores (N, classes, H, W) of prepared pictures (N, C, H, W), as a NumPy array."""
+        return ops.to_numpy(self.scores_on_backend(images))
+
+    def scores_on_backend(self, images: Array) -> Array:
+        """Return the same, where the kernels compute: on the GPU for ``cupy``."""
         size: Pair = (images.shape[2], images.shape[3])
         if not self.padded or self._tile_for(size, None) is not None:  # one after the other
-            return np.stack([_joined(self._pieces(_reader(image), size, None), size) for image in images])
+            joined = [_joined(self._pieces(_reader(image), size, None), size) for image in images]
+            return ops.to_backend(np.stack(joined))
         cut = tiling(self.model, size, None)  # mirrored outwards to the grid of the pooling
         (top, left), (H, W) = cut.before, size
         rows, columns = mirrored(-top, cut.rows.length, H), mirrored(-left, cut.columns.length, W)
         large: Array = np.ascontiguousarray(images[:, :, rows[:, None], columns])
-        scores = ops.to_numpy(forward(self.model, ops.to_backend(large)))
-        return np.ascontiguousarray(scores[:, :, top : top + H, left : left + W])  # (N, classes, H, W)
+        scores = forward(self.model, ops.to_backend(large))
+        return contiguous(scores[:, :, top : top + H, left : left + W])  # (N, classes, H, W)
 
 
 def _reader(image: Array) -> Callable[[Array, Array], Array]:

@@ -17,12 +17,30 @@ from hypothesis import strategies as st
 from minisegnet import ops, sizes
 from minisegnet.testing import distinct_values
 
-CPU_BACKENDS = ("reference", "numpy", "numba")
+CPU_BACKENDS = ("reference", "numpy", "numba", "cuda-on-cpu")
+SAMPLED = {
+    "cuda-on-cpu": 0.4
+}  # the share of examples that slow backends get; test_cuda_sweep.py draws more of them
 
 
-def examples(usual: int) -> int:
+def examples(usual: int, backend: str = "") -> int:
     """How many examples hypothesis draws; MINISEGNET_EXAMPLES multiplies it for a longer search."""
-    return max(1, int(usual * float(os.environ.get("MINISEGNET_EXAMPLES", "1"))))
+    share = SAMPLED.get(backend, 1.0)
+    return max(1, round(usual * share * float(os.environ.get("MINISEGNET_EXAMPLES", "1"))))
+
+
+def moved(value: Any) -> Any:
+    """Move arrays to where the backend wants them: to the GPU under cupy, else they stay as they are."""
+    if isinstance(value, tuple | list):
+        return type(value)(moved(v) for v in value)
+    if isinstance(value, dict):
+        return {name: moved(v) for name, v in value.items()}
+    return ops.to_backend(value) if isinstance(value, np.ndarray) else value
+
+
+def back(results: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Move results to where they can be compared."""
+    return tuple(r if r is None else ops.to_numpy(r) for r in results)
 
 
 @dataclass(frozen=True)
@@ -49,15 +67,17 @@ class Call:
 
     def outputs(self, args: tuple[Any, ...] | None = None) -> tuple[Any, ...]:
         """Run the forward; always a tuple."""
-        result = getattr(ops, self.op)(*(self.args if args is None else args), **self.kwargs)
-        return result if isinstance(result, tuple) else (result,)
+        args, kwargs = moved(self.args if args is None else args), moved(self.kwargs)
+        result = getattr(ops, self.op)(*args, **kwargs)
+        return back(result if isinstance(result, tuple) else (result,))
 
     def gradients(
         self, dy: Any, outputs: tuple[Any, ...], args: tuple[Any, ...] | None = None
     ) -> tuple[Any, ...]:
         """Run the backward; one gradient for each position in ``wrt``."""
-        found = TABLE[self.op].backward(dy, outputs, self.args if args is None else args, self.kwargs)
-        return tuple(found) if isinstance(found, tuple | list) else (found,)
+        args, kwargs = moved(self.args if args is None else args), moved(self.kwargs)
+        found = TABLE[self.op].backward(moved(dy), moved(outputs), args, kwargs)
+        return back(tuple(found) if isinstance(found, tuple | list) else (found,))
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,9 @@ def test_doctor_as_json(no_environment, capsys):
     assert report["backend_in_use"]["name"] == ops.current_backend()
     assert report["cpu"]["usable_cores"] >= 1
     assert report["problems"] == []
+    assert (report["gpu"] is None) == (not report["backends"]["cupy"]["runs"])
+    if report["backends"]["cuda-on-cpu"]["runs"]:
+        assert "cuda-on-cpu" in report["cuda_on_cpu"]["folder"]
     if report["backends"]["numba"]["runs"]:
         assert report["threads"]["numba"] >= 1
         assert report["threads"]["layer"] in ("omp", "tbb", "workqueue", None)

@@ -3,7 +3,8 @@
 import subprocess
 import sys
 import threading
-from types import ModuleType
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -97,12 +98,40 @@ def test_unknown_names_and_kinds_raise() -> None:
     assert dispatch._default is None, "a refused backend must not become the default"
 
 
-def test_gpu_backends_say_what_is_missing() -> None:
-    for name in ("cupy", "cuda-on-cpu"):
-        reason = ops.why_not(name)
-        assert reason is not None
-        with pytest.raises(ValueError, match="can't run"):
-            ops.use_backend(name)
+def with_cupy(monkeypatch: pytest.MonkeyPatch, devices: Callable[[], int]) -> None:
+    """Put something in CuPy's place that counts the devices."""
+    runtime = SimpleNamespace(getDeviceCount=devices)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))  # type: ignore[arg-type]
+    monkeypatch.setattr(dispatch.importlib.util, "find_spec", lambda name: object())
+    dispatch.why_not.cache_clear()
+
+
+def test_cupy_without_a_device_says_that_the_device_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_driver() -> int:
+        raise RuntimeError("cudaErrorNoDevice")
+
+    for devices, message in [(lambda: 0, "there is no GPU"), (no_driver, "no usable GPU.*cudaErrorNoDevice")]:
+        with_cupy(monkeypatch, devices)
+        monkeypatch.setenv("MINISEGNET_BACKEND", "cupy")
+        with pytest.raises(
+            ValueError, match=f"MINISEGNET_BACKEND is 'cupy'.*CuPy is installed but.*{message}"
+        ):
+            ops.relu(np.zeros(1))
+    dispatch.why_not.cache_clear()
+
+
+def test_cupy_can_run_where_there_is_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_cupy(monkeypatch, lambda: 1)
+    assert ops.why_not("cupy") is None
+    dispatch.why_not.cache_clear()
+
+
+def test_cuda_on_cpu_without_a_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    dispatch.why_not.cache_clear()
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ValueError, match=r"'cuda-on-cpu' can't run: .*apt install g\+\+"):
+        ops.use_backend("cuda-on-cpu")
+    dispatch.why_not.cache_clear()
 
 
 def test_without_cupy_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

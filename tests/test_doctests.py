@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 
 import pytest
+from op_table import CPU_BACKENDS
 
 import minisegnet
 from minisegnet import ops
@@ -16,8 +17,19 @@ MODULES = sorted(
 )
 
 
-@pytest.mark.parametrize("name", MODULES)
+def marks(name: str, backend: str) -> list[pytest.MarkDecorator]:
+    """What is built on the ops need not go through CUDA on the CPU every day, which is slow."""
+    own = (".ops", ".functional", ".nn")
+    return [pytest.mark.slow] if backend == "cuda-on-cpu" and not any(part in name for part in own) else []
+
+
+PARAMETERS = [pytest.param(n, b, id=f"{b}-{n}", marks=marks(n, b)) for n in MODULES for b in CPU_BACKENDS]
+
+
+@pytest.mark.parametrize(("name", "backend"), PARAMETERS)
 def test_examples_run(name: str, backend: str) -> None:
+    if ops.why_not(backend):
+        pytest.skip(str(ops.why_not(backend)))
     module = importlib.import_module(name)
     with ops.use_backend(backend):
         result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from golden_cases import FOLDER, Arrays, Case, read
+from op_table import CPU_BACKENDS
 
 from minisegnet import ops
 from minisegnet.ops import use_backend
 
 FILES = sorted(path.stem for path in FOLDER.glob("*.npz"))
-BACKENDS = ("reference", "numpy", "numba")
 REFERENCE_LIMIT = 3000  # input elements; the plain loops would take long with more
 
 CASES = {name: case for file in FILES for name, case in read(file).items()}
@@ -274,10 +274,15 @@ def read_only(a: np.ndarray) -> np.ndarray:
     return copy
 
 
+def marks(backend: str, number: int) -> list[pytest.MarkDecorator]:
+    """Of the CUDA sources on the CPU, which are slow, every fifth case will do for every day."""
+    return [pytest.mark.slow] if backend == "cuda-on-cpu" and number % 5 else []
+
+
 PARAMETERS = [
-    pytest.param(name, backend, id=f"{name}-{backend}")
-    for name, case in CASES.items()
-    for backend in BACKENDS
+    pytest.param(name, backend, id=f"{name}-{backend}", marks=marks(backend, number))
+    for number, (name, case) in enumerate(CASES.items())
+    for backend in CPU_BACKENDS
     if backend != "reference" or case.elements <= REFERENCE_LIMIT
 ]
 
@@ -295,7 +300,10 @@ def test_golden(name: str, backend: str) -> None:
         if case.float32 is not None:
             narrow = run(cast(case.inputs, np.float32), case.kwargs)
             compare(narrow, case, np.float32, case.float32, "float32")
-        if backend == "reference":  # the layout is made straight in ops, before any backend sees it
+        if backend in (
+            "reference",
+            "cuda-on-cpu",
+        ):  # the layout is made straight in ops, before any backend sees it
             return
         for layout in (transposed, backwards, read_only):
             arrays = {name: layout(a) for name, a in inputs.items()}

@@ -144,13 +144,13 @@ def test_memory_stays_under_the_stated_bound(norm: str | None) -> None:
         pytest.skip(ops.why_not("numba"))
     import numba
 
-    from minisegnet.backends.numba.fast.columns import COLUMNS_BYTES
+    from minisegnet.backends.numba.fast.direct import BAND
 
     model = build(width=6, norm=norm)
     image, large = picture(96, 96), picture(300, 400)
     with ops.use_backend("numba"):
         overlap_tile(model, image, tile=64)  # compiled and loaded before anything is measured
-        bound, scratch = tile_bytes(model, 64), numba.get_num_threads() * COLUMNS_BYTES
+        bound, scratch = tile_bytes(model, 64), numba.get_num_threads() * BAND * 4
         for a in (image, large):
             scores = 3 * a.shape[1] * a.shape[2] * a.itemsize
             used = peak(lambda a=a: overlap_tile(model, a, tile=64)) - scores

@@ -19,7 +19,7 @@ def test_no_kill_loses_what_was_saved(kills, tmp_path):
         env=os.environ
         | {"PYTHONPATH": os.pathsep.join([here, os.path.dirname(here)]), "OPENBLAS_NUM_THREADS": "1"},
         check=False,
-        timeout=600,
+        timeout=1500,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     done, finished, _ = map(int, ran.stdout.split())

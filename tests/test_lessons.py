@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,10 +13,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from minisegnet import viz
+from minisegnet.cli import main
+from minisegnet.marking import contract, stubs
 
 FOLDER = Path(__file__).parent.parent / "lessons"
 LESSONS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 FILES = [*LESSONS, *sorted((FOLDER / "solutions").glob("*.py"))]
+MARKED = sorted((FOLDER / "solutions" / "marked").glob("*.py"))  # plain modules, as a learner writes them
 PUBLIC = set(
     "minisegnet numpy matplotlib inspect math time os pathlib itertools functools collections difflib timeit".split()
 )
@@ -122,3 +126,44 @@ def test_in_a_notebook_the_saved_picture_is_shown(picture, monkeypatch, tmp_path
     with Image.open(shown[0]) as image:
         assert image.size == (50, 50)
     assert capsys.readouterr().out == "", "the picture is there, its path needn't be"
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Functions to write: `minisegnet start`, `minisegnet check`
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_with_functions_says_how_to_start_and_how_they_are_marked(path):
+    text, number = path.read_text(encoding="utf-8"), path.name[:2]
+    exercises = text.split("## Exercises")[1].split("## Where it comes from")[0]
+    told = f"`minisegnet start {number}`" in exercises and f"`minisegnet check {number} FILE`" in exercises
+    assert told == (int(number) in contract.LESSONS)
+
+
+def test_each_lesson_with_functions_has_a_solution_of_all_of_them():
+    names = {f"{number:02}_{stubs.NAMES[number]}.py" for number in contract.LESSONS}
+    assert names == {path.name for path in MARKED}
+
+
+@pytest.mark.parametrize("path", MARKED, ids=lambda path: path.stem)
+def test_a_solution_needs_numpy_alone_and_keeps_the_contract(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert [ast.unparse(node) for node in imported] == ["import numpy as np"]
+    found = {node.name: ast.unparse(node.args) for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for op in contract.LESSONS[int(path.name[:2])]:
+        wanted = contract.contract(op).signature().split("(", 1)[1].rpartition(") -> ")[0]
+        assert found[op] == wanted
+
+
+@pytest.mark.slow  # CI marks each by the command itself
+@pytest.mark.parametrize("path", MARKED, ids=lambda path: path.stem)
+def test_a_solution_passes_the_marking_and_its_examples(path, capsys):
+    assert main(["check", path.name[:2], str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "Advice" not in told and "Not there yet" not in told
+    ran = subprocess.run(
+        [sys.executable, "-m", "doctest", path.name],
+        cwd=path.parent, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (0, "")

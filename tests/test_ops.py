@@ -1,5 +1,6 @@
 """Every op x backend x dtype: equal to the reference, right gradients, clean manners. Driven by op_table."""
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,28 @@ from minisegnet.testing import check_vjp
 OPS = sorted(TABLE)
 DIFFERENTIABLE = [op for op in OPS if TABLE[op].backward_name]
 DTYPES = [np.float64, np.float32]
-NOT_OPS = {"BACKENDS", "current_backend", "to_backend", "to_numpy", "use_backend", "why_not"}
+NOT_OPS = {
+    "BACKENDS",
+    "current_backend",
+    "exact_convolutions",
+    "to_backend",
+    "to_numpy",
+    "use_backend",
+    "why_not",
+}
+
+
+# On the GPU, too, where there is one; one test says so where there is none, instead of hundreds.
+BACKENDS_HERE = CPU_BACKENDS if ops.why_not("cupy") else (*CPU_BACKENDS, "cupy")
+
+
+@pytest.fixture(params=BACKENDS_HERE)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each backend in turn."""
+    reason = ops.why_not(request.param)
+    if reason:
+        pytest.skip(reason)
+    return str(request.param)
 
 
 def tolerance(dtype: Any) -> float:
@@ -63,7 +85,7 @@ def test_every_public_op_is_in_the_table() -> None:
 
 
 def test_every_backend_has_every_kernel(backend: str) -> None:
-    module = __import__(f"minisegnet.backends.{backend}", fromlist=["_"])
+    module = import_module(f"minisegnet.backends.{backend.replace('-', '_')}")
     missing = [op for op in ops.__all__ if op not in NOT_OPS and not hasattr(module, op)]
     assert missing == []
 
@@ -78,7 +100,7 @@ def test_equals_the_reference(op: str, backend: str, dtype: Any) -> None:
     if backend == "reference":  # compared with itself in the layout test below; here it would show nothing
         backend = "numpy"
 
-    @settings(max_examples=examples(25))
+    @settings(max_examples=examples(25, backend))
     @given(TABLE[op].calls(dtype, False))
     def check(call: Call) -> None:
         expected_outputs, expected_gradients = run(call, "reference")
@@ -93,7 +115,7 @@ def test_equals_the_reference(op: str, backend: str, dtype: Any) -> None:
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE)
 def test_gradients_equal_numerical_ones(op: str, backend: str) -> None:
-    @settings(max_examples=examples(8))
+    @settings(max_examples=examples(8, backend))
     @given(TABLE[op].calls(np.float64, True))
     def check(call: Call) -> None:
         def forward(*inputs: Any) -> Any:
@@ -111,7 +133,7 @@ def test_gradients_equal_numerical_ones(op: str, backend: str) -> None:
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE)
 def test_float32_gradients_are_near_float64_ones(op: str, backend: str) -> None:
-    @settings(max_examples=examples(8))
+    @settings(max_examples=examples(8, backend))
     @given(TABLE[op].calls(np.float32, True))
     def check(call: Call) -> None:
         wide = Call(op, widen(call.args), {k: widen(v) for k, v in call.kwargs.items()}, call.wrt)
@@ -167,7 +189,7 @@ def relaid(call: Call, change: Any) -> Call:
 
 @pytest.mark.parametrize("op", OPS)
 def test_any_layout_gives_the_same_and_arguments_stay_as_they_were(op: str, backend: str) -> None:
-    @settings(max_examples=examples(8))
+    @settings(max_examples=examples(8, backend))
     @given(TABLE[op].calls(np.float64, False))
     def check(call: Call) -> None:
         before = relaid(call, np.copy)
@@ -200,7 +222,7 @@ def leaves(call: Call) -> list[Any]:
 
 @pytest.mark.parametrize("op", OPS)
 def test_results_are_fresh_contiguous_arrays(op: str, backend: str) -> None:
-    @settings(max_examples=examples(8))
+    @settings(max_examples=examples(8, backend))
     @given(TABLE[op].calls(np.float64, False))
     def check(call: Call) -> None:
         outputs, gradients = run(call, backend)
@@ -224,7 +246,7 @@ def test_empty_batches_give_empty_results(op: str, backend: str) -> None:
     def is_empty(call: Call) -> bool:
         return any(a.size == 0 for a in leaves(call))
 
-    @settings(max_examples=examples(3))
+    @settings(max_examples=examples(3, backend))
     @given(TABLE[op].calls(np.float64, False).filter(is_empty))
     def check(call: Call) -> None:
         outputs, gradients = run(call, backend)
@@ -244,6 +266,11 @@ def test_empty_batches_give_empty_results(op: str, backend: str) -> None:
 def test_each_backend_is_used(backend: str) -> None:
     with ops.use_backend(backend):
         assert ops.current_backend() == backend
+
+
+@pytest.mark.skipif(ops.why_not("cupy") is not None, reason=f"cupy: {ops.why_not('cupy')}")
+def test_cupy_is_among_the_backends() -> None:
+    assert "cupy" in BACKENDS_HERE
 
 
 def test_the_table_names_the_backends() -> None:

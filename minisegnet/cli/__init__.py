@@ -16,6 +16,7 @@ from minisegnet import __version__
 
 # The file of "check-something" is check_something.py.
 COMMANDS = {
+    "start": "write a file with the functions of a lesson, for you to fill in",
     "demo": "train a small network on synthetic pictures and show what it learned, in about a minute",
     "check-data": "look through pictures and masks for what is wrong with them, and draw them all on one sheet",
     "train": "train a model on a synthetic set or on a folder of pictures and masks",
@@ -26,6 +27,7 @@ COMMANDS = {
     "sample-data": "write synthetic pictures and masks as a folder, to try the other commands on",
     "diagnose": "say why a training doesn't learn, and what to try",
     "profile": "show where the time and memory of a training step go, layer by layer",
+    "check": "mark your own kernels: what passes, the smallest case that fails, the likely mistake",
     "models": "list the models: parameters, receptive field, size of the result",
     "compare": "run every op on one picture on each backend, compare them and draw the result",
     "doctor": "say what is installed, which backends can run and what to do about the others",

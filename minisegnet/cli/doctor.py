@@ -57,6 +57,8 @@ def examine() -> dict[str, Any]:
         "threads": _threads(backends),
         "blas": _blas(),
         "numba_cache": _numba_cache(backends),
+        "gpu": _gpu(backends),
+        "cuda_on_cpu": _cuda_on_cpu(backends),
         "environment": {n: v for n, v in sorted(os.environ.items()) if n.startswith(VARIABLES)},
         "backends": backends,
         "backend_in_use": in_use,
@@ -152,6 +154,23 @@ def _numba_cache(backends: dict[str, Any]) -> dict[str, Any] | None:
         return None  # NUMBA_DISABLE_JIT: nothing is compiled, nothing is kept
     folder = min(folders)
     return {"folder": folder, "writable": _writable(folder)}
+
+
+def _gpu(backends: dict[str, Any]) -> str | None:
+    """Name the GPU that CuPy uses."""
+    if not backends["cupy"]["runs"]:
+        return None
+    cupy: Any = importlib.import_module("cupy")
+    name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"]
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _cuda_on_cpu(backends: dict[str, Any]) -> dict[str, Any] | None:
+    """Find the compiler of the CUDA sources that run on the CPU, and the folder of what it made."""
+    if not backends["cuda-on-cpu"]["runs"]:
+        return None
+    build: Any = importlib.import_module("minisegnet.backends.cuda_on_cpu.build")
+    return {"compiler": build.compiler(), "folder": str(build.cache_folder())}
 
 
 def _writable(folder: str) -> bool:
@@ -298,4 +317,8 @@ def _machine_lines(report: dict[str, Any]) -> dict[str, str]:
         )
     if cache:
         lines["cache"] = cache["folder"] + ("" if cache["writable"] else " (can't be written)")
+    if report["gpu"]:
+        lines["GPU"] = report["gpu"]
+    if report["cuda_on_cpu"]:
+        lines["CUDA on CPU"] = "compiled by {compiler}, kept in {folder}".format(**report["cuda_on_cpu"])
     return lines

@@ -64,6 +64,9 @@ OPTIONS = {
     "holdout": Option("number", "SHARE", "share of a folder's pictures kept for validation (default: 0.2)"),
     "threads": Option("whole", "N", "threads that prepare pictures (default: 2)"),
     "backend": Option("text", "NAME", "numba, numpy, reference or cupy (default: the best there is)"),
+    "cuda-graph": Option(
+        "flag", "", "on a GPU: record a training step once and repeat it (no GPU has tried this yet)"
+    ),
     "out": Option("text", "DIR", "where runs go (default: runs)"),
     "name": Option("text", "NAME", "name of the run (default: data-model; never overwrites: name-2)"),
     "json": Option("flag", "", "print the final metrics as one JSON object on the last line"),

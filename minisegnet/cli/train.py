@@ -32,6 +32,7 @@ ON_RESUME = (
     "save_every",
     "threads",
     "backend",
+    "cuda_graph",
     "json",
 )  # all that may change
 
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume",
         metavar="RUN",
         help="go on with this run; of the rest only DATA (where it was moved to), --steps, --epochs, --patience, "
-        "--save-every, --threads and --backend may change",
+        "--save-every, --threads, --backend and --cuda-graph may change",
     )
     options.add(parser, options.OPTIONS)
 

@@ -3,7 +3,6 @@
 All of it runs on NumPy's and CuPy's arrays alike. No function here reads values on a GPU, so none waits for it.
 """
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from minisegnet.arrays import Array
 from minisegnet.autograd import Tensor, record
 from minisegnet.inputs import Input, array_of, constant_of
 from minisegnet.ops import checks
-from minisegnet.ops.dispatch import backend_for, is_cupy
+from minisegnet.ops.dispatch import array_module, backend_for, is_cupy
 from minisegnet.ops.loss import checked_dloss, cross_entropy_arguments
 
 CLASSES = ("all", "present")
@@ -23,13 +22,7 @@ CLASSES = ("all", "present")
 # Arrays
 
 
-def module_of(array: Array) -> Any:
-    """Return the module that the array comes from, ``numpy`` or ``cupy``: its functions take the array.
-
-    >>> module_of(np.zeros(2)).__name__
-    'numpy'
-    """
-    return importlib.import_module("cupy") if is_cupy(array) else np
+module_of = array_module  # numpy or cupy, wherever an array comes from
 
 
 def where(condition: Array, values: Array, other: float) -> Array:

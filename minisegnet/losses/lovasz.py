@@ -180,6 +180,8 @@ def _jaccard_slopes(errors: Array, truth: Array, area: Array) -> Array:
     intersection = total - xp.cumsum(inside, axis=1)  # what is left of a region that loses its worst pixels
     union = total + xp.cumsum(outside, axis=1)  # (C, P)
     jaccard = where(union != 0, 1 - intersection / or_1(union), 0)  # (C, P)
+    growth = jaccard.copy()  # of the first pixel: all of it
+    growth[:, 1:] -= jaccard[:, :-1]
     slopes: Array = xp.empty_like(jaccard)
-    slopes[rows, order] = xp.diff(jaccard, axis=1, prepend=0.0)  # back to where the pixels came from
+    slopes[rows, order] = growth  # back to where the pixels came from
     return slopes

@@ -4,6 +4,7 @@ Every op is a plain function with a partner that ends in ``_backward`` and takes
 op's output first. Which backend runs them is chosen by :func:`use_backend`.
 """
 
+from minisegnet.exactness import exact_convolutions
 from minisegnet.ops.activation import (
     leaky_relu,
     leaky_relu_backward,
@@ -83,6 +84,7 @@ __all__ = [
     "current_backend",
     "dropout",
     "dropout_backward",
+    "exact_convolutions",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
     "leaky_relu",

@@ -97,9 +97,8 @@ def shape(a: Array, expected: tuple[int, ...], name: str, op: str, because: str 
 def contiguous(a: Array) -> Array:
     """Return the array in C order, the same one if it already is (kernels rely on that)."""
     if is_cupy(a):
-        import cupy
-
-        return cupy.ascontiguousarray(a)
+        # CuPy's ascontiguousarray would give an array without axes one axis.
+        return a if a.flags.c_contiguous else a.copy(order="C")
     if type(a) is np.ndarray and a.flags.c_contiguous and a.flags.aligned:
         return a
     return np.require(a, requirements=["C_CONTIGUOUS", "ALIGNED", "ENSUREARRAY"])

@@ -132,7 +132,8 @@ def why_not(name: str) -> str | None:
     if name == "cupy":
         return _why_not_cupy()
     if name == "cuda-on-cpu":
-        return "the CUDA kernels are not part of this version of minisegnet yet; use numba or numpy"
+        reason: str | None = importlib.import_module("minisegnet.backends.cuda_on_cpu.build").why_not()
+        return reason
     raise ValueError(f"there is no backend named {name!r}; expected one of: {', '.join(BACKENDS)}")
 
 
@@ -165,7 +166,7 @@ def _why_not_cupy() -> str | None:
         )
     if devices == 0:
         return "CuPy is installed but there is no GPU; check nvidia-smi"
-    return "the CUDA kernels are not part of this version of minisegnet yet; use numba or numpy"
+    return None
 
 
 def require(name: str) -> None:
@@ -182,6 +183,15 @@ def require(name: str) -> None:
 def is_cupy(array: object) -> bool:
     """Whether this is a CuPy array (without importing CuPy)."""
     return type(array).__module__.partition(".")[0] == "cupy"
+
+
+def array_module(array: Array) -> Any:
+    """Return the module that the array comes from, ``numpy`` or ``cupy``: its functions take the array.
+
+    >>> array_module(np.zeros(2)).__name__
+    'numpy'
+    """
+    return importlib.import_module("cupy") if is_cupy(array) else np
 
 
 @cache
@@ -234,5 +244,14 @@ def to_backend(array: Array) -> Array:
 
 
 def to_numpy(array: Array) -> Array:
-    """Return the array as a NumPy array; one that lies on the GPU is copied."""
-    return array.get() if is_cupy(array) else np.asarray(array)  # type: ignore[attr-defined]
+    """Return the array as a NumPy array; one that lies on the GPU is copied.
+
+    The copy waits for the GPU. So this is also where bad labels and indices come to light that kernels have met since
+    the last time: they raise here.
+    """
+    if not is_cupy(array):
+        return np.asarray(array)
+    copy: Array = array.get()  # type: ignore[attr-defined]
+    problems = importlib.import_module("minisegnet.backends.cupy.problems")
+    problems.raise_found()
+    return copy

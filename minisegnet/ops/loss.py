@@ -6,7 +6,7 @@ import numpy as np
 
 from minisegnet.arrays import Array
 from minisegnet.ops import checks
-from minisegnet.ops.dispatch import is_cupy, kernel
+from minisegnet.ops.dispatch import array_module, is_cupy, kernel
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -244,7 +244,7 @@ def _element_weight(value: Any, name: str, logits: Array, op: str) -> Array | No
     if name == "pixel_weight" and a.ndim == logits.ndim - 1 and a.shape == per_pixel:
         a = a[:, None]  # (N, H, W): one weight for each pixel, the same for all its channels
     try:
-        full = np.broadcast_to(a, logits.shape) if not is_cupy(a) else a + 0 * logits
+        full = array_module(a).broadcast_to(a, logits.shape)
     except ValueError:
         raise ValueError(
             f"{op}: {name} has shape {a.shape}, which doesn't broadcast to the logits' shape {logits.shape}"

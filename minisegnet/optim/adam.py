@@ -93,6 +93,16 @@ class Adam(Optimizer):
             grad = grad + options["weight_decay"] * data  # a new array: the parameter's .grad stays as it is
         _adam_update(data, grad, slots, options)
 
+    _decoupled = False  # whether the decay is taken out of the gradient
+
+    def _update_on_device(
+        self, data: Array, grad: Array, slots: dict[str, Any], options: dict[str, Any], control: Any
+    ) -> None:
+        from minisegnet.backends.cupy.update import adam_update
+
+        mean, square = _slots(data, slots)
+        adam_update(data, grad, mean, square, control, options, decoupled=self._decoupled)
+
 
 class AdamW(Adam):
     r"""Adam with its weight decay taken out of the gradient.
@@ -141,6 +151,8 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(parameters, lr, betas, eps, weight_decay)
 
+    _decoupled = True
+
     def _update(self, data: Array, grad: Array, slots: dict[str, Any], options: dict[str, Any]) -> None:
         data *= 1 - options["lr"] * options["weight_decay"]
         _adam_update(data, grad, slots, options)
@@ -148,9 +160,7 @@ class AdamW(Adam):
 
 def _adam_update(data: Array, grad: Array, slots: dict[str, Any], options: dict[str, Any]) -> None:
     beta1, beta2 = options["betas"]
-    if "exp_avg" not in slots:
-        slots["exp_avg"], slots["exp_avg_sq"] = np.zeros_like(data), np.zeros_like(data)
-    mean, square = slots["exp_avg"], slots["exp_avg_sq"]
+    mean, square = _slots(data, slots)
     mean *= beta1
     mean += (1 - beta1) * grad
     square *= beta2
@@ -163,3 +173,10 @@ def _adam_update(data: Array, grad: Array, slots: dict[str, Any], options: dict[
     denominator /= math.sqrt(correction2)
     denominator += options["eps"]
     data -= (options["lr"] / correction1) * mean / denominator
+
+
+def _slots(data: Array, slots: dict[str, Any]) -> tuple[Array, Array]:
+    """Return the two means, which are 0 before the first update."""
+    if "exp_avg" not in slots:
+        slots["exp_avg"], slots["exp_avg_sq"] = np.zeros_like(data), np.zeros_like(data)
+    return slots["exp_avg"], slots["exp_avg_sq"]

@@ -6,7 +6,7 @@ allowed, and how one parameter is updated.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, ClassVar, TypeAlias
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from minisegnet.arrays import Array
 from minisegnet.autograd import Tensor
-from minisegnet.ops import to_numpy
+from minisegnet.ops import checks, to_numpy
 from minisegnet.ops.dispatch import is_cupy
 from minisegnet.optim.schedules import at_least_zero
 from minisegnet.sizes import as_int
@@ -46,7 +46,7 @@ class Optimizer(ABC):
     ``backward()``, never between the forward pass and ``backward()``: the tape keeps the arrays themselves.
 
     The learning rate and the counts are Python numbers: they can't widen float32, but a CUDA graph would keep
-    those of the step at which it was recorded. So record forward and backward, and leave ``step()`` outside.
+    those of the step at which it was recorded. :class:`minisegnet.optim.on_device.OnDevice` has them on the GPU.
     """
 
     def __init__(self, parameters: Parameters, options: dict[str, Any]) -> None:
@@ -105,6 +105,12 @@ class Optimizer(ABC):
     def _update(self, data: Array, grad: Array, slots: dict[str, Any], options: dict[str, Any]) -> None:
         """Update one parameter in place; ``slots["step"]`` counts from 1."""
 
+    def _update_on_device(
+        self, data: Array, grad: Array, slots: dict[str, Any], options: dict[str, Any], control: Any
+    ) -> None:
+        """Do the same on a GPU, by what the arrays of ``control`` say; ``slots["step"]`` isn't read."""
+        raise NotImplementedError(f"{self._who} can't be updated without the host; use step()")
+
     # -----------------------------------------------------------------------------------------------------
     # Training
 
@@ -144,6 +150,38 @@ class Optimizer(ABC):
                     slots = self._state[self._names[tensor]]
                     slots["step"] += 1
                     self._update(tensor.data, tensor.grad, slots, options)
+
+    def step_on_device(self, control_of: Callable[[int, str], Any]) -> list[str]:
+        """Update every parameter that has a gradient, without waiting for the GPU; return their names.
+
+        Parameters
+        ----------
+        control_of
+            Given the number of a group and the name of a parameter, it returns what the update reads from the device
+            (see :class:`minisegnet.optim.on_device.OnDevice`, which also counts the updates).
+        """
+        groups = [(group["params"], self._group_options(group)) for group in self.param_groups]
+        for tensor, name in self._names.items():
+            self._check_gradient(tensor, name)
+        updated = []
+        for number, (tensors, options) in enumerate(groups):
+            for tensor in tensors:
+                if tensor.grad is not None:
+                    name = self._names[tensor]
+                    grad, control = checks.contiguous(tensor.grad), control_of(number, name)
+                    self._update_on_device(tensor.data, grad, self._state[name], options, control)
+                    updated.append(name)
+        return updated
+
+    @property
+    def update_counts(self) -> dict[str, int]:
+        """How often each parameter was updated, by name, in the order in which they came."""
+        return {name: slots["step"] for name, slots in self._state.items()}
+
+    @update_counts.setter
+    def update_counts(self, counts: Mapping[str, int]) -> None:
+        for name, count in counts.items():
+            self._state[name]["step"] = as_int(count, f"{self._who}: the count of {name}", 0)
 
     def _group_options(self, group: dict[str, Any]) -> dict[str, Any]:
         return self._checked_options({name: value for name, value in group.items() if name != "params"})

@@ -106,3 +106,13 @@ class SGD(Optimizer):
                 buffer += (1 - options["dampening"]) * grad
             grad = grad + momentum * buffer if options["nesterov"] else buffer
         data -= lr * grad
+
+    def _update_on_device(
+        self, data: Array, grad: Array, slots: dict[str, Any], options: dict[str, Any], control: Any
+    ) -> None:
+        from minisegnet.backends.cupy.update import sgd_update
+
+        if options["momentum"] and "momentum_buffer" not in slots:
+            slots["momentum_buffer"] = np.zeros_like(data)
+        buffer = slots["momentum_buffer"] if options["momentum"] else None
+        sgd_update(data, grad, buffer, control, options)

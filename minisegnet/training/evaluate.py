@@ -63,17 +63,17 @@ def evaluate(
     total = 0.0
     for samples in same_sized(dataset, batch):
         images = np.stack([predictor.prepare(sample.image) for sample in samples])  # (N, C, H, W)
-        scores = predictor.scores_of(images)  # (N, classes, H, W)
-        targets = np.stack([labels_of(sample) for sample in samples])  # (N, H, W)
+        # On a GPU all three stay there, and only counts and losses come back.
+        scores = predictor.scores_on_backend(images)  # (N, classes, H, W)
+        targets = ops.to_backend(np.stack([labels_of(sample) for sample in samples]))  # (N, H, W)
         labels = predictor.labels(scores)  # (N, H, W)
         for i, sample in enumerate(samples):
             evaluation.add(targets[i], labels[i])
             if seen is not None:
-                seen(sample, evaluation.pictures[-1], labels[i], scores[i])
+                seen(sample, evaluation.pictures[-1], ops.to_numpy(labels[i]), ops.to_numpy(scores[i]))
         if loss_of is not None:  # picture by picture, so that it doesn't depend on which came together
             for i in range(len(samples)):
-                one = loss_of(ops.to_backend(scores[i : i + 1]), ops.to_backend(targets[i : i + 1]))
-                total += one.item()
+                total += loss_of(scores[i : i + 1], targets[i : i + 1]).item()
     return Evaluated(evaluation, total / max(len(dataset), 1) if loss_of is not None else float("nan"))
 
 

@@ -1,10 +1,14 @@
 """The training loop: one step, and the loop around it.
 
 A step: scores, loss, gradients, update. The loop: steps, now and then an evaluation and a checkpoint.
+
+On a GPU the loop doesn't look at each step's loss, because the device would stand still meanwhile; see
+``device_steps.py``.
 """
 
 import math
 from collections import deque
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from statistics import fmean
@@ -13,6 +17,7 @@ from typing import NamedTuple
 from minisegnet import nn, ops
 from minisegnet.arrays import Array
 from minisegnet.data.loader import Batch
+from minisegnet.ops.dispatch import selected_backend
 from minisegnet.optim import clip_gradients
 from minisegnet.sizes import Pair, crop2d_start
 from minisegnet.training import checkpoint
@@ -62,33 +67,77 @@ def train(session: Session, run: Path, display: Display, stop: StopRequest) -> s
     save(session, history, run / LAST)  # so that there is something to go on from, from the first step on
     if out_of_patience(session):
         return "no progress"
-    with closing(session.loader.batches(progress.step, session.steps)) as batches:
-        for batch in batches:
-            try:
-                measured = train_step(session, batch)
-            except NotFinite:
-                save(session, history, run / LAST)  # as it was before this step
-                raise
-            history.step(progress.step, *measured)
+
+    def note(everything: bool) -> None:
+        """Write down what steps have measured."""
+        for step, measured in steps.told(everything):
+            history.step(step, *measured)
             losses.append(measured.loss)
-            display.step(progress.step, session.steps, measured)
-            if due(session, settings.evaluate_every):
-                row = evaluation_row(session, fmean(losses))
-                history.evaluation(row)
-                display.evaluated(row, session.steps)
-                if improved(session, float(row["miou"])):
-                    save(session, history, run / BEST)
-            # What ends a training between two evaluations or saves: it is saved, and can go on from here.
-            ends = out_of_patience(session) or stop.requested
-            if ends or due(session, settings.save_every):
-                save(session, history, run / LAST)
-            if ends and progress.step < session.steps:
-                return "interrupted" if stop.requested else "no progress"
+            display.step(step, session.steps, measured)
+
+    steps = steps_for(session)
+    try:
+        with closing(session.loader.batches(progress.step, session.steps)) as batches:
+            for batch in batches:
+                steps.make(batch)
+                note(everything=due(session, settings.evaluate_every) or due(session, settings.save_every))
+                if due(session, settings.evaluate_every):
+                    row = evaluation_row(session, fmean(losses))
+                    history.evaluation(row)
+                    display.evaluated(row, session.steps)
+                    if improved(session, float(row["miou"])):
+                        save(session, history, run / BEST)
+                # What ends a training between two evaluations or saves: it is saved, and can go on from here.
+                ends = out_of_patience(session) or stop.requested
+                if ends or due(session, settings.save_every):
+                    note(everything=True)
+                    save(session, history, run / LAST)
+                if ends and progress.step < session.steps:
+                    return "interrupted" if stop.requested else "no progress"
+    except NotFinite:
+        save(session, history, run / LAST)  # as it was before this step
+        raise
     return "finished"
 
 
+class Steps:
+    """Makes steps and tells what they measured: here at once."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._waiting: list[tuple[int, Measured]] = []
+
+    def make(self, batch: Batch) -> None:
+        """Make a step on a batch."""
+        measured = train_step(self.session, batch)
+        self._waiting.append((self.session.progress.step, measured))
+
+    def told(self, everything: bool) -> Iterator[tuple[int, Measured]]:
+        """Yield the number of each step that hasn't been told yet and what it measured.
+
+        Parameters
+        ----------
+        everything
+            Whether all steps must be told now. Otherwise those that would have to be waited for may come later.
+        """
+        while self._waiting:
+            yield self._waiting.pop(0)
+
+
+def steps_for(session: Session) -> Steps:
+    """Choose how steps are made: on a GPU the host doesn't wait for each."""
+    if selected_backend() != "cupy":
+        return Steps(session)
+    from minisegnet.training.device_steps import DeviceSteps, GraphSteps
+
+    return GraphSteps(session) if session.settings.cuda_graph else DeviceSteps(session)
+
+
 def train_step(session: Session, batch: Batch) -> Measured:
-    """Make one step: scores, loss, gradients, update. Nothing is changed where the result isn't finite."""
+    """Make one step: scores, loss, gradients, update. Nothing is changed where the result isn't finite.
+
+    On a GPU this waits for the loss.
+    """
     model, optimizer, progress = session.model, session.optimizer, session.progress
     images, labels = ops.to_backend(batch.images), ops.to_backend(batch.labels)
     # A step puts new arrays into the buffers and leaves the old ones as they are.
@@ -108,7 +157,7 @@ def train_step(session: Session, batch: Batch) -> Measured:
         for buffer, data in buffers:
             buffer.data = data
         optimizer.zero_grad()
-        raise NotFinite(_explain(session, images, labels, loss.item(), norm))
+        raise NotFinite(explain(session, images, labels, loss.item(), norm))
     optimizer.step()
     progress.step += 1
     return Measured(loss.item(), optimizer.lr, norm)
@@ -175,7 +224,7 @@ def save(session: Session, history: History, path: Path) -> None:
     checkpoint.save(path, *session.state())
 
 
-def _explain(session: Session, images: Array, labels: Array, loss: float, norm: float) -> str:
+def explain(session: Session, images: Array, labels: Array, loss: float, norm: float) -> str:
     """Repeat the step layer by layer and say where the first number that isn't finite came from."""
     nn.set_step(session.model, session.progress.step)  # so that dropout drops what it dropped
     found = first_nonfinite(session.model, session.loss_of, images, labels)

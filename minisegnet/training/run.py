@@ -20,7 +20,7 @@ from minisegnet.training.compiling import compilations
 from minisegnet.training.display import Display
 from minisegnet.training.evaluate import evaluate, labels_of
 from minisegnet.training.history import History
-from minisegnet.training.loop import evaluation_row, train, train_step
+from minisegnet.training.loop import evaluation_row, steps_for, train
 from minisegnet.training.session import Session, cost_of_evaluation, open_split, steps_between_evaluations
 from minisegnet.training.settings import Settings, as_toml
 from minisegnet.training.stopping import StopRequest
@@ -179,10 +179,13 @@ def with_steps_for(settings: Settings, display: Display) -> tuple[Settings, Norm
     assert settings.seconds is not None
     trial = Session(settings.with_changes(seconds=None, steps=WARM + TIMED))
     display.say(f"measuring how many steps fit into {settings.seconds:g} seconds")
+    steps_made = steps_for(trial)
     for step, batch in enumerate(trial.loader.batches(0, WARM + TIMED)):
         if step == WARM:
+            list(steps_made.told(everything=True))
             began = time.perf_counter()
-        train_step(trial, batch)
+        steps_made.make(batch)
+    list(steps_made.told(everything=True))  # a GPU may have some of them before it still
     pace = (time.perf_counter() - began) / TIMED
     evaluation_row(trial, 0.0)  # the first reads or draws the pictures
     began = time.perf_counter()

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from minisegnet import __version__, losses, models, ops, optim
+from minisegnet import __version__, losses, models, nn, ops, optim
 from minisegnet.arrays import Array
 from minisegnet.data import augment
 from minisegnet.data.cache import Cached
@@ -62,6 +62,7 @@ class Session:
             "options": _model_options(settings),
         }
         self.model = _model(self.model_told, settings.seed)
+        _check_graph(settings, self.model)
         self.settings = resolve(settings, self.training_set, self.validation_set, self.model)
         self.loader = Loader(
             self.training_set,
@@ -237,6 +238,26 @@ def _model(told: dict[str, Any], seed: int) -> Any:
         return models.build(**named, **told["options"], seed=seed)
     except TypeError as error:
         raise ValueError(str(error)) from None
+
+
+def _check_graph(settings: Settings, model: nn.Module) -> None:
+    """Refuse to record a CUDA graph where that can't be, or would repeat what must change."""
+    if not settings.cuda_graph:
+        return
+    if selected_backend() != "cupy":
+        raise ValueError(
+            f"a CUDA graph was asked for, but the backend is {ops.current_backend()}; add --backend cupy (which needs "
+            "an NVIDIA GPU), or leave --cuda-graph out"
+        )
+    dropouts = [
+        name for name, layer in model.named_modules() if isinstance(layer, nn.Dropout) and layer.p > 0
+    ]
+    if dropouts:
+        raise ValueError(
+            f"a CUDA graph was asked for, but {settings.model} has dropout ({', '.join(dropouts[:3])}): what it drops "
+            "depends on the number of the step, which a recorded step doesn't see. Leave --cuda-graph out, or train "
+            "without dropout"
+        )
 
 
 def _model_options(settings: Settings) -> dict[str, Any]:

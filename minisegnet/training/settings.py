@@ -67,6 +67,8 @@ class Settings:
         Python threads that prepare batches. They change the speed only.
     backend
         Which kernels: ``"numba"``, ``"numpy"`` …; None: those in use. Each has its own rounding.
+    cuda_graph
+        Record a step as a CUDA graph and repeat that; for the backend ``"cupy"`` only.
 
     Examples
     --------
@@ -103,6 +105,7 @@ class Settings:
     holdout: float = 0.2
     threads: int = 2
     backend: str | None = None
+    cuda_graph: bool | None = None
 
     def __post_init__(self) -> None:
         for name, kind in KINDS.items():
@@ -178,6 +181,7 @@ KINDS: dict[str, tuple[str, float | None]] = {
     "holdout": ("number", 0),
     "threads": ("whole", 0),
     "backend": ("text?", None),
+    "cuda_graph": ("flag?", None),
 }
 
 
@@ -187,6 +191,8 @@ def _checked(name: str, value: Any, kind: tuple[str, float | None]) -> Any:
     if value is None and kind[0].endswith("?"):
         return None
     if sort == "text" and isinstance(value, str):
+        return value
+    if sort == "flag" and isinstance(value, bool):
         return value
     if sort == "table" and isinstance(value, dict):
         return {str(key): None if v == "none" else v for key, v in value.items()}  # TOML has no word for None
@@ -204,6 +210,7 @@ def _checked(name: str, value: Any, kind: tuple[str, float | None]) -> Any:
             return int(pair[0]), int(pair[1])
     expected = {
         "text": "a text",
+        "flag": "true or false",
         "table": "a table of options",
         "whole": f"a whole number of at least {least}",
         "number": f"a number above {least}",

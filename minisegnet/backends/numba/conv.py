@@ -9,8 +9,9 @@ without gaps (stride 1) can be loaded as a vector.
 Each iteration of a ``prange`` writes one row (or one filter plane) that no other iteration touches, so that
 the result does not depend on the number of threads.
 
-Where a filter sums over many channels, these loops fetch much and compute little. ``fast/columns.py`` has other
-texts of the same three kernels for that; ``many_channels`` decides.
+Where a filter sums over many products, these loops fetch much and compute little. ``fast/direct.py`` (float32) and
+``fast/columns.py`` (float64) have other texts of the same three kernels for that, and ``fast/winograd.py`` saves
+multiplications; ``text_for`` and ``suits_winograd`` choose.
 """
 
 import math
@@ -19,9 +20,10 @@ import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array
+from minisegnet.exactness import convolutions_are_exact
 from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 
-from .fast import columns
+from .fast import columns, direct, winograd
 from .launch import helper, parallel_kernel
 
 
@@ -108,51 +110,92 @@ def conv_transpose2d_backward(
 # Which text runs. y is the small map and x the large one, as in the kernels below.
 
 
-def many_channels(w: Array, groups: int) -> bool:
-    """Whether columns are worth making: each is used for all filters of a group, and a sum is over CG * KH * KW.
+def text_for(w: Array, groups: int) -> str:
+    """Choose the text: plain, direct or columns (or winograd, if ``suits_winograd``).
 
-    Measured on two cores: from 8 channels to 8 on columns are faster, from 64 to 64 four to eight times. With fewer
-    (the first layer, depthwise convolutions, a head with few classes) the plain loops are.
+    | | few products a pixel | many |
+    |---|---|---|
+    | float32 | plain | direct (register blocks) |
+    | float64 | plain | columns |
+
+    To get a block of pixels ready costs the same whatever is done with it. Measured on one core, for 1 to 8 channels
+    and filters, with 3 x 3 and with 1 x 1 taps: ``direct`` is faster than the plain loops from some 32 products a pixel
+    on, and eight times at 8 x 8 x 3 x 3. ``columns`` wins from 8 channels to 8 on.
     """
-    return w.shape[0] // groups >= 8 and w.shape[1] >= 8
+    K, CG, KH, KW = w.shape
+    KG = K // groups
+    if w.dtype == np.float32:
+        return "direct" if KG * CG * KH * KW >= 32 else "plain"
+    return "columns" if KG >= 8 and CG >= 8 else "plain"
+
+
+def suits_winograd(y: Array, w: Array, stride: Pair, dilation: Pair, groups: int) -> bool:
+    """Whether Winograd's tiles pay: dense 3 x 3 filters, many channels, and a map worth turning the filters for.
+
+    What its steps before and after the products cost doesn't grow with the number of channels on the other side, and
+    what turning the filters costs doesn't grow with the map.
+    """
+    if w.dtype != np.float32 or w.shape[2:] != (3, 3) or (stride, dilation, groups) != ((1, 1), (1, 1), 1):
+        return False
+    pixels = y.shape[0] * y.shape[2] * y.shape[3]
+    return min(w.shape[:2]) >= 48 and pixels >= 1024 and not convolutions_are_exact()
 
 
 def gather(
     y: Array, x: Array, w: Array, b: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> None:
     """y = b + w * x."""
-    if not many_channels(w, groups):
+    text = text_for(w, groups)
+    if suits_winograd(y, w, stride, dilation, groups):
+        winograd.convolve(y, x, w, b, padding)
+    elif text == "plain":
         _gather(y, x, w, b, stride, padding, dilation, groups)
-        return
-    (N, K, OH, OW), kernel_size = y.shape, w.shape[2:]
-    small, filters = y.reshape(N, K, OH * OW), w.reshape(K, math.prod(w.shape[1:]))  # (N, K, OH*OW), (K, Q)
-    columns.gather(small, x, filters, b, (OH, OW), kernel_size, stride, padding, dilation, groups)
+    elif text == "direct":
+        direct.gather(y, x, w, b, stride, padding, dilation, groups)
+    else:
+        (N, K, OH, OW), kernel_size = y.shape, w.shape[2:]
+        small, filters = (
+            y.reshape(N, K, OH * OW),
+            w.reshape(K, math.prod(w.shape[1:])),
+        )  # (N, K, OH*OW), (K, Q)
+        columns.gather(small, x, filters, b, (OH, OW), kernel_size, stride, padding, dilation, groups)
 
 
 def scatter(
     x: Array, y: Array, w: Array, b: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> None:
     """x = b + (w transposed) * y."""
-    if not many_channels(w, groups):
+    text = text_for(w, groups)
+    if suits_winograd(x, w, stride, dilation, groups):
+        winograd.convolve(x, y, w, b, (2 - padding[0], 2 - padding[1]), turned=True)
+    elif text == "plain":
         _scatter(x, y, w, b, stride, padding, dilation, groups)
-        return
-    (N, K, OH, OW), kernel_size = y.shape, w.shape[2:]
-    filters = w.reshape(groups, K // groups, math.prod(w.shape[1:]))  # (groups, KG, Q)
-    turned = np.ascontiguousarray(filters.transpose(0, 2, 1))  # (groups, Q, KG)
-    small = y.reshape(N, K, OH * OW)  # (N, K, OH*OW)
-    columns.scatter(x, small, turned, b, (OH, OW), kernel_size, stride, padding, dilation, groups)
+    elif text == "direct":
+        direct.scatter(x, y, w, b, stride, padding, dilation, groups)
+    else:
+        (N, K, OH, OW), kernel_size = y.shape, w.shape[2:]
+        filters = w.reshape(groups, K // groups, math.prod(w.shape[1:]))  # (groups, KG, Q)
+        turned = np.ascontiguousarray(filters.transpose(0, 2, 1))  # (groups, Q, KG)
+        small = y.reshape(N, K, OH * OW)  # (N, K, OH*OW)
+        columns.scatter(x, small, turned, b, (OH, OW), kernel_size, stride, padding, dilation, groups)
 
 
 def weight_gradient(
     w: Array, y: Array, x: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> None:
     """w = the sum of y times x over all the pairs of pixels that each weight joins."""
-    if not many_channels(w, groups):
+    text = text_for(w, groups)
+    if text == "plain":
         _weight_gradient(w, y, x, stride, padding, dilation, groups)
-        return
-    (N, K, OH, OW), kernel_size = y.shape, w.shape[2:]
-    small, filters = y.reshape(N, K, OH * OW), w.reshape(K, math.prod(w.shape[1:]))  # (N, K, OH*OW), (K, Q)
-    columns.weight_gradient(filters, small, x, (OH, OW), kernel_size, stride, padding, dilation, groups)
+    elif text == "direct":
+        direct.weight_gradient(w, y, x, stride, padding, dilation, groups)
+    else:
+        (N, K, OH, OW), kernel_size = y.shape, w.shape[2:]
+        small, filters = (
+            y.reshape(N, K, OH * OW),
+            w.reshape(K, math.prod(w.shape[1:])),
+        )  # (N, K, OH*OW), (K, Q)
+        columns.weight_gradient(filters, small, x, (OH, OW), kernel_size, stride, padding, dilation, groups)
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,2 @@
+def add_backward(dy):
+    return dy / 2, dy / 2

@@ -1,0 +1,2 @@
+def linear(x, w, b=None):
+    return b.reshape(1, -1) + x @ w.T

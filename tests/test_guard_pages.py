@@ -1,0 +1,85 @@
+"""The fast kernels check no bounds. Here they run on arrays with unreadable memory before or behind each of them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minisegnet import ops
+
+pytestmark = [
+    pytest.mark.skipif(ops.why_not("numba") is not None, reason=str(ops.why_not("numba"))),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect as Linux has it"),
+]
+ROOT = Path(__file__).parent.parent
+
+RUN = """
+import faulthandler, sys
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, settings
+from fast_cases import arrays, convolutions, winograds
+from guard_pages import guarded
+from minisegnet.backends.numba.fast import direct, winograd
+
+before = sys.argv[1] == "before"
+examples = settings(max_examples=int(sys.argv[2]), derandomize=True, database=None, deadline=None,
+                    suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+last = None
+
+def guard(case):
+    global last
+    last = case
+    print(case, file=sys.stderr, flush=True)
+    return type(arrays(case))(*(guarded(a.astype(np.float32), before) for a in arrays(case)))
+
+@examples
+@given(convolutions())
+def blocks(case):
+    a, options = guard(case), (case.stride, case.padding, case.dilation, case.groups)
+    zeros = guarded(np.zeros(case.C * case.groups, np.float32), before)
+    direct.gather(a.y, a.x, a.w, a.b, *options)
+    direct.scatter(a.dx, a.dy, a.w, zeros, *options)
+    direct.weight_gradient(a.dw, a.dy, a.x, *options)
+
+@examples
+@given(winograds())
+def tiles(case):
+    a, zeros = guard(case), guarded(np.zeros(case.C, np.float32), before)
+    winograd.convolve(a.y, a.x, a.w, a.b, case.padding)
+    winograd.convolve(a.dx, a.dy, a.w, zeros, (2 - case.padding[0], 2 - case.padding[1]), turned=True)
+
+blocks()
+tiles()
+print("whole")
+"""
+
+
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, timeout=600
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["before", "behind"])
+def test_nothing_is_read_or_written_outside(side: str) -> None:
+    out = run(RUN, side, "150")
+    assert out.returncode == 0 and "whole" in out.stdout, f"{out.returncode}: {out.stderr[-2000:]}"
+
+
+@pytest.mark.parametrize(("before", "index"), [(True, -1), (False, 16)])
+def test_the_guard_bites(before: bool, index: int) -> None:
+    code = f"""
+import ctypes
+import numpy as np
+from guard_pages import guarded
+a = guarded(np.arange(16, dtype=np.float32), {before})
+print(a.sum(), flush=True)
+ctypes.c_float.from_address(a.ctypes.data + 4 * {index}).value
+"""
+    out = run(code)
+    assert out.stdout.strip() == "120.0" and out.returncode < 0, (out.returncode, out.stderr)

@@ -1,43 +1,30 @@
 """Run CUDA kernels on arrays that end (or begin) at a page of memory which nobody may touch. Run by test_cuda_guard.py.
 
-    ... | a page | a page  [the array] | no access |        a read behind the end: the system ends the process
-    | no access | [the array] ...                           a read before the beginning: the same
+    ... | a page  [the array] | no access |        a read behind the end: the system ends the process
+    | no access | [the array] ...                  a read before the beginning: the same
 
 For each launch every array is copied between such pages, and copied back afterwards. A process that is ended says so
 by its signal, and the last line that it printed names the kernel and the case.
 """
 
-import ctypes
 import faulthandler
-import mmap
 import sys
 from collections.abc import Callable
 from typing import Any
 
+import guard_pages
 import numpy as np
 from cuda_cases import all_cases, prefer_large_tiles
 from test_ops import run
 
 from minisegnet.backends.cupy import launch
 
-PAGE = mmap.PAGESIZE
-LIBC = ctypes.CDLL(None, use_errno=True)
-NO_ACCESS = 0
-
 
 class Between:
     """A copy of an array's memory right before, or right behind, a page without access."""
 
     def __init__(self, array: Any, side: str) -> None:
-        pages = max(1, -(-array.nbytes // PAGE))
-        self.memory = mmap.mmap(-1, (pages + 2) * PAGE)
-        start = np.frombuffer(self.memory, np.uint8).ctypes.data
-        for page in (0, pages + 1):
-            forbidden = ctypes.c_void_p(start + page * PAGE)
-            assert LIBC.mprotect(forbidden, ctypes.c_size_t(PAGE), NO_ACCESS) == 0
-        offset = PAGE if side == "before" else PAGE + pages * PAGE - array.nbytes
-        self.array = np.frombuffer(self.memory, array.dtype, array.size, offset).reshape(array.shape)
-        self.array[...] = array
+        self.array = guard_pages.guarded(array, before=side == "before")
         self.original = array
 
     def back(self) -> None:

@@ -67,12 +67,14 @@ def kill_once(run: Path, after: float) -> tuple[int, bool]:
 
 def main(folder: Path, kills: int) -> None:
     """Kill so many times; finished runs are compared with the whole one and begun again."""
+    begin = time.monotonic()
     whole, moments = trained(SETTINGS, folder / "whole"), random.Random(0)
+    longest = max(0.35, (time.monotonic() - begin) / 4)  # a child must get past an evaluation
     done = finished = orphans = 0
     run = folder / "run-0"
     run.mkdir()
     while done < kills:
-        step, killed = kill_once(run, moments.uniform(0, 0.35))
+        step, killed = kill_once(run, moments.uniform(0, longest))
         done += killed
         orphans += sum(path.suffix == ".tmp" for path in run.iterdir())
         if (run / LAST).exists():

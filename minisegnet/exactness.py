@@ -14,14 +14,14 @@ class exact_convolutions:
     of the multiplications, and about twice the rounding error. With the environment variable ``MINISEGNET_EXACT=1`` all
     of a program is exact. (Exact means: each product is computed, and rounded as float32 rounds.)
 
+    >>> with exact_convolutions():
+    ...     convolutions_are_exact()
+    True
+
     Parameters
     ----------
     on
         ``False`` allows Winograd's method in a block inside an exact one.
-
-    >>> with exact_convolutions():
-    ...     convolutions_are_exact()
-    True
     """
 
     def __init__(self, on: bool = True) -> None:

@@ -133,14 +133,6 @@ MUTANTS = [
         "crop2d",
         "values",
     ),
-    Mutant(
-        "all threads of a row take its first pixel",
-        "prelude",
-        "int(blockIdx.y * blockDim.x + threadIdx.x)",
-        "int(blockIdx.y * blockDim.x)",
-        "crop2d",
-        "values",
-    ),
     # arrange
     Mutant(
         "one column too far",
@@ -259,30 +251,6 @@ MUTANTS = [
         "adaptive_max_pool2d",
         "behind",
     ),
-    Mutant(
-        "the last row of windows isn't asked",
-        "pool",
-        "grow(reach + 2 * (index)row + 1, oh + 1);",
-        "grow(reach + 2 * (index)row + 1, oh);",
-        "max_pool2d",
-        "values",
-    ),
-    Mutant(
-        "lanes of a warp forget which NaN is the last",
-        "pool",
-        "if (is_nan(a.value) && is_nan(b.value)) return a.where > b.where ? a : b;",
-        "if (is_nan(a.value) && is_nan(b.value)) return a;",
-        "adaptive_max_pool2d",
-        "values",
-    ),
-    Mutant(
-        "a window's last tap",
-        "pool",
-        "min(start + (index)K * d, (index)size)",
-        "min(start + (index)K * d - 1, (index)size)",
-        "max_pool2d",
-        "values",
-    ),
     # resize
     Mutant(
         "a pixel's lower neighbours aren't asked",
@@ -314,14 +282,6 @@ MUTANTS = [
         "return ((index)r * output_size + size - 1) / size;",
         "return ((index)r * output_size + size) / size;",
         "resize_nearest",
-        "values",
-    ),
-    Mutant(
-        "a pixel's lower neighbours aren't asked",
-        "resize",
-        "first_at(r - 1, size",
-        "first_at(r, size",
-        "resize_bilinear",
         "values",
     ),
     # roi
@@ -362,22 +322,6 @@ MUTANTS = [
         "roi",
         "sum * region.share",
         "sum / max(1.0, double(region.rows.count * region.columns.count - 1))",
-        "roi_align",
-        "values",
-    ),
-    Mutant(
-        "the last pixel of a bin isn't looked for",
-        "roi",
-        "grow(column_reach + 1, column + 1);",
-        "grow(column_reach + 1, column);",
-        "roi_pool",
-        "values",
-    ),
-    Mutant(
-        "the pixel before a sample gets nothing",
-        "roi",
-        "if (sample.low == place) weight += sample.low_weight;",
-        "",
         "roi_align",
         "values",
     ),

@@ -47,6 +47,10 @@ def test_the_text_to_replace_is_there(mutant: Mutant) -> None:
     assert text.count(mutant.old) == 1, f"{mutant.source}.cu must have {mutant.old!r} once"
 
 
+def test_no_mutant_is_listed_twice() -> None:
+    assert len(set(MUTANTS)) == len(MUTANTS)
+
+
 def test_every_source_has_mutants() -> None:
     assert {m.source for m in MUTANTS} == {*manifest.sources(), manifest.PRELUDE} - OF_NO_OP
     assert len(MUTANTS) >= 12

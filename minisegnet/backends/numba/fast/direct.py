@@ -28,6 +28,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh
 from minisegnet.sizes import Pair
 
 from ..launch import helper, parallel_kernel
@@ -198,8 +199,9 @@ def _sums(
     source,
     weights,
     bias,
+    scratch,
+    results,
     offsets,
-    workers,
     rows,
     tall,
     pitch,
@@ -216,10 +218,7 @@ def _sums(
     (N, K, _, _), (G, blocks, _, _) = out.shape, weights.shape
     CG, KG = source.shape[1] // G, K // G
     bands = -(-outputs[0] // rows)
-    wide = -(-(rows * pitch) // COLUMNS) * COLUMNS
-    scratch = np.empty((workers, CG * plane + 2 * COLUMNS), np.float32)
-    results = np.empty((workers, OUT, wide), np.float32)
-    tasks = N * G * bands
+    tasks, workers = N * G * bands, len(scratch)
     for worker in prange(workers):
         band, result = scratch[worker], results[worker]
         band[CG * plane :] = 0  # what the last block reads beyond
@@ -279,10 +278,13 @@ def bias_blocks(bias: Array, G: int, blocks: int) -> Array:
 
 def sums(out: Array, source: Array, weights: Array, bias: Array, rows: Axis, columns: Axis) -> None:
     """Write the outputs of one phase, with packed weights (groups, blocks, C/groups * taps, OUT)."""
-    G, blocks = weights.shape[:2]
-    band = band_of(rows, columns, source.shape[1] // G, OUT, BAND)
+    (G, blocks), workers = weights.shape[:2], get_num_threads()
+    CG = source.shape[1] // G
+    band = band_of(rows, columns, CG, OUT, BAND)
+    wide = -(-(band.rows * band.pitch) // COLUMNS) * COLUMNS
+    scratch, results = fresh((workers, CG * band.plane + 2 * COLUMNS)), fresh((workers, OUT, wide))
     _sums(
-        out, source, weights, bias_blocks(bias, G, blocks), band.offsets, get_num_threads(),
+        out, source, weights, bias_blocks(bias, G, blocks), scratch, results, band.offsets,
         band.rows, band.tall, band.pitch, band.plane, np.array(rows.phases), np.array(columns.phases),
         (rows.stride, columns.stride), (rows.first, columns.first), (rows.outputs, columns.outputs),
         (rows.to, columns.to), (rows.apart, columns.apart),
@@ -294,7 +296,7 @@ def gather(
 ) -> None:
     """y = b + w * x."""
     (OH, OW), (KH, KW), KG, Q = y.shape[2:], w.shape[2:], w.shape[0] // groups, w[0].size
-    weights = np.empty((groups, -(-KG // OUT), Q, OUT), np.float32)
+    weights = fresh((groups, -(-KG // OUT), Q, OUT))
     _pack(weights, w.reshape(groups, KG, Q))
     rows = gather_axis(KH, stride[0], padding[0], dilation[0], OH)
     columns = gather_axis(KW, stride[1], padding[1], dilation[1], OW)
@@ -309,7 +311,7 @@ def scatter(
     for rows in scatter_axes(KH, stride[0], padding[0], dilation[0], H):
         for columns in scatter_axes(KW, stride[1], padding[1], dilation[1], W):
             taps = len(rows.taps) * len(columns.taps)
-            weights = np.empty((groups, -(-CG // OUT), K // groups * taps, OUT), np.float32)
+            weights = fresh((groups, -(-CG // OUT), K // groups * taps, OUT))
             _pack_turned(weights, w, np.array(rows.taps, np.int64), np.array(columns.taps, np.int64))
             sums(x, y, weights, b, rows, columns)
 
@@ -516,7 +518,8 @@ def weight_gradient(
     offsets[:Q] = band.offsets
     shape = (groups, offsets.size, wide, *lanes)
     parts = max(1, min(PARTS, PARTS_FLOATS // math.prod(shape), N * -(-OH // band.rows)))
-    totals = np.zeros((parts, *shape), np.float32)
+    totals = fresh((parts, *shape))
+    totals[:] = 0
     (_few_gradients if few else _gradients)(
         totals, x, y, offsets, band.rows, band.tall, band.pitch, band.plane, np.array(rows.phases),
         np.array(columns.phases), stride, (rows.first, columns.first), (OH, OW),

@@ -9,6 +9,7 @@ vector, and these words:
     store(vector, array, i, j)        write them there
     load_first(n, array, i, j)        only the first n of them, the other lanes 0: nothing beyond is read
     store_first(n, vector, array, i)  write the first n lanes only
+    load_within(array, i)             as load, from any i: the lanes that lie outside of the array are 0
     spread(array, i, j)               LANES copies of array[i, j]; i and j aren't negative
     u + v, u - v, u * v               lane by lane; a number stands for LANES copies of itself
     maximum(u, v)                     the larger of each pair of lanes
@@ -76,6 +77,15 @@ def load_first(count, array, *index):
     lanes = array[tuple(row)][column : column + count]
     assert len(lanes) == count, f"a load runs past the end of a row: {index} in {array.shape}"
     return np.concatenate([lanes, np.zeros(LANES - count)]).astype(np.float32)
+
+
+def load_within(array, i):
+    """The LANES numbers from ``i`` on of an array with one axis, and 0 for those before its start or beyond its end."""
+    lanes = np.zeros(LANES, np.float32)
+    first, last = max(0, -i), min(LANES, len(array) - i)
+    if first < last:
+        lanes[first:last] = array[i + first : i + last]
+    return lanes
 
 
 def spread(array, *index):
@@ -283,6 +293,24 @@ class _Code:
         whole = self.builder.icmp_signed(">=", count, _INDEX(LANES))
         return whole, self.builder.icmp_signed("<", lane, self.copies(count))
 
+    def masked_load(self, place, whole, mask):
+        """All lanes at ``place`` if ``whole``, else those of the mask and 0."""
+        zeros, kind = ir.Constant(place.type.pointee, None), place.type.pointee.element
+        size = 32 if kind == _FLOAT else kind.width
+        letter, align = "f" if kind == _FLOAT else "i", ir.IntType(32)(size // 8)
+        with self.builder.if_else(whole) as (then, otherwise):
+            with then:
+                all_lanes = self.builder.load(place)
+                all_lanes.align = size // 8
+                all_block = self.builder.block
+            with otherwise:
+                some_lanes = self.call(f"masked.load.v{LANES}{letter}{size}.p0", zeros.type, place, align, mask, zeros)
+                some_block = self.builder.block
+        lanes = self.builder.phi(zeros.type)
+        lanes.add_incoming(all_lanes, all_block)
+        lanes.add_incoming(some_lanes, some_block)
+        return self.floats(lanes)
+
     def slot(self, block, index):
         """Where one vector of a block of registers is kept, row by row."""
         kind, index_type, *_ = self.types
@@ -314,23 +342,22 @@ def _(code, array, *index):
 @compiled(load_first, _VECTOR, types.Integer, types.Array, ...)
 def _(code, count, array, *index):
     counted, kind, *index_types = code.types
-    place = code.address(array, index, kind, index_types)
-    zeros, size = ir.Constant(place.type.pointee, None), kind.dtype.bitwidth
-    letter = "f" if kind.dtype == types.float32 else "i"
-    name, align = f"masked.load.v{LANES}{letter}{size}.p0", ir.IntType(32)(size // 8)
-    whole, mask = code.first(count, counted)
-    with code.builder.if_else(whole) as (then, otherwise):
-        with then:
-            all_lanes = code.builder.load(place)
-            all_lanes.align = size // 8
-            all_block = code.builder.block
-        with otherwise:
-            some_lanes = code.call(name, zeros.type, place, align, mask, zeros)
-            some_block = code.builder.block
-    lanes = code.builder.phi(zeros.type)
-    lanes.add_incoming(all_lanes, all_block)
-    lanes.add_incoming(some_lanes, some_block)
-    return code.floats(lanes)
+    return code.masked_load(code.address(array, index, kind, index_types), *code.first(count, counted))
+
+
+@compiled(load_within, _VECTOR, types.Array, types.Integer)
+def _(code, array, index):
+    view = code.context.make_array(code.types[0])(code.context, code.builder, array)
+    (index,) = code.integers([index], code.types[1:])
+    (size,) = cgutils.unpack_tuple(code.builder, view.shape)
+    lane = code.builder.add(code.copies(index), ir.Constant(ir.VectorType(_INDEX, LANES), list(range(LANES))))
+    # As unsigned numbers, those below 0 are larger than any size: one comparison for both ends.
+    mask = code.builder.icmp_unsigned("<", lane, code.copies(size))
+    last = code.builder.add(index, _INDEX(LANES))
+    whole = code.builder.and_(
+        code.builder.icmp_signed(">=", index, _INDEX(0)), code.builder.icmp_signed("<=", last, size)
+    )
+    return code.masked_load(code.address(array, [index], code.types[0], [types.intp]), whole, mask)
 
 
 @compiled(store, types.none, Vector, types.Array, ...)

@@ -19,28 +19,75 @@ The points 0, 1, -1, 2, -2 of the textbooks cost the same, but their powers reac
 2.8: these have about a quarter of the rounding error. It is still some five times that of adding up directly
 (``docs/performance.md`` has figures), hence the switch ``ops.exact_convolutions()``. float64 never comes here.
 
-Tiles of 4 x 4 outputs overlap in their 6 x 6 pixels. Their pixels are those that a convolution of 6 x 6 taps and
-stride 4 would read: ``direct.py`` has the band for that. The tiles of some rows (of several images, where the maps are
-small) go through three steps, and the numbers between the steps stay in the cache:
+Tiles of 4 x 4 outputs overlap in their 6 x 6 pixels. Some tiles at a time (of some rows, or of several images where the
+maps are small) go through three steps, and the numbers between the steps stay in the cache:
 
-    V[a, c, tile]  the 36 values of each tile and channel          (tiles_in)
+    V[a, c, tile]  the 36 values of each tile and channel          (take_tiles, tiles_in)
     M[a, k, tile] = sum over c of U[a, k, c] * V[a, c, tile]       36 products of matrices (sum_block)
     y              each tile's 16 outputs from its 36 sums         (tiles_out, put_tiles)
+
+The gradient of the filters takes the same way backwards: with g's gradient wanted instead of y, both other factors
+are known at the six points, their products are added up over all tiles, and G^T leads back:
+
+.. math:: dg = G^T \big[ \sum_{tiles} (A\, dy\, A^T) \odot (B^T d B) \big] G
+
+Everything in V and M is cut into lines of a cache (64 bytes), and the 36 matrices of a block lie one line more apart than
+they are long. Were they a multiple of 4096 bytes apart, all 36 stores of a tile would compete for one place in the
+first-level cache.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import get_num_threads, prange
 
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh
 
 from ..launch import helper, parallel_kernel
-from .direct import COLUMNS, OUT, Axis, band_of, gather_axis, sum_block
-from .vectors import LANES, deinterleave, interleave, load, registers, store, store_first
+from .direct import COLUMNS, FILTERS, OUT, TAPS, gradient_block, sum_block, transpose_block
+from .vectors import LANES, deinterleave, interleave, load, load_within, registers, spread, store, store_first
 
 POINTS = 6  # values of one axis; a tile has 36
 S, T = 0.5**0.5, 2.0**0.5
+BLOCK = COLUMNS  # tiles that lie side by side: as many as sum_block takes
+LINE = 16  # floats in a line of the cache
 
-SCRATCH = 1 << 20  # floats of V and M together: 4 MB for each worker
+SCRATCH = 1 << 18  # floats of V and M together, for each worker: half of a second-level cache of 2 MB
+CHUNK = 1 << 20  # floats of V for the gradient of the filters, of all workers together
+
+
+class Plan(NamedTuple):
+    """How the tiles are dealt out: a task has so many images, rows and columns of tiles (at the edges fewer)."""
+
+    images: int
+    rows: int
+    columns: int
+    all_rows: int
+    all_columns: int
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a task."""
+        return self.images * self.rows * self.columns
+
+
+def plan_tiles(images: int, size: tuple[int, int], most: int) -> Plan:
+    """Cut maps of this size into tasks of about equal size, of ``most`` tiles at most."""
+    all_rows, all_columns = -(-size[0] // 4), -(-size[1] // 4)
+    columns = _even(all_columns, most)
+    rows = _even(all_rows, max(1, most // columns))
+    whole = rows == all_rows and columns == all_columns
+    return Plan(_even(images, max(1, most // (rows * columns))) if whole else 1, rows, columns, all_rows, all_columns)
+
+
+def _even(total: int, most: int) -> int:
+    """Cut ``total`` into as few parts of at most ``most`` as possible; the size of the largest, if they are even."""
+    return -(-total // -(-total // most))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# From pixels to points and back
 
 
 @helper
@@ -66,72 +113,79 @@ def from_points(m0, m1, m2, m3, m4, m5):
 
 
 @helper
-def fill_fours(band, line, image, top, tall, pitch, first):
-    """As ``fill_band`` for one channel (H, W) and stride (4, 4): 16 planes (row % 4, column % 4) of tall * pitch.
-
-    ``line`` is one padded row. Its columns are dealt out to the four planes by ``deinterleave``, 4 * LANES at a time.
-    """
-    H, W = image.shape
-    plane = tall * pitch
-    begin, source = max(0, -first[1]), max(0, first[1])
-    count = max(0, min(W - source, 4 * pitch - begin))
-    line[:] = 0
-    for row in range(4 * tall):
-        y = 4 * top + row + first[0]
-        inside = 0 <= y < H
-        if inside:
-            line[begin : begin + count] = image[y, source : source + count]
-        at = (row % 4) * 4 * plane + row // 4 * pitch
-        for j in range(0, pitch, LANES):
-            even_u, odd_u = deinterleave(load(line, 4 * j), load(line, 4 * j + LANES))
-            even_v, odd_v = deinterleave(load(line, 4 * j + 2 * LANES), load(line, 4 * j + 3 * LANES))
-            zeroth, second = deinterleave(even_u, even_v)
-            oneth, third = deinterleave(odd_u, odd_v)
-            some = pitch - j if inside else 0
-            store_first(some, zeroth, band, at + j)
-            store_first(some, oneth, band, at + plane + j)
-            store_first(some, second, band, at + 2 * plane + j)
-            store_first(some, third, band, at + 3 * plane + j)
-        if not inside:
-            for b in range(4):
-                band[at + b * plane : at + b * plane + pitch] = 0
+def four_of(row, start):
+    """Four vectors: pixel row[start + 4 * lane + s] for s = 0 to 3, and 0 for those outside of the row."""
+    even_u, odd_u = deinterleave(load_within(row, start), load_within(row, start + LANES))
+    even_v, odd_v = deinterleave(load_within(row, start + 2 * LANES), load_within(row, start + 3 * LANES))
+    zeroth, second = deinterleave(even_u, even_v)
+    oneth, third = deinterleave(odd_u, odd_v)
+    return zeroth, oneth, second, third
 
 
 @helper
-def tiles_in(V, c, p, band, start, offsets):
-    """V[:, c, p : p + LANES] of LANES tiles that begin at ``start`` of the band: columns first, then rows."""
+def put_six(pixels, i, p, four, next_four):
+    """pixels[6 * i + j, p : p + LANES] = pixel j of LANES tiles; the last two are the first two of the next tile."""
+    store(four[0], pixels, 6 * i, p)
+    store(four[1], pixels, 6 * i + 1, p)
+    store(four[2], pixels, 6 * i + 2, p)
+    store(four[3], pixels, 6 * i + 3, p)
+    store(next_four[0], pixels, 6 * i + 4, p)
+    store(next_four[1], pixels, 6 * i + 5, p)
+
+
+@helper
+def take_tiles(pixels, at, image, top, left, rows, columns):
+    """pixels[6 * i + j, at + tile] = pixel (i, j) of each tile; the first one begins at image[top, left].
+
+    Rows 4 and 5 of a tile are rows 0 and 1 of the tile below. The last vector of a row of tiles runs over into the next
+    row, which is written later.
+    """
+    for row in range(4 * rows + 2):
+        line = image[top + row] if 0 <= top + row < len(image) else image[0, :0]
+        above, i = row // 4 - 1, row % 4
+        for j in range(0, columns, LANES):
+            four, next_four = four_of(line, left + 4 * j), four_of(line, left + 4 * j + 4)
+            if above + 1 < rows:
+                put_six(pixels, i, at + (above + 1) * columns + j, four, next_four)
+            if above >= 0 and i < 2:
+                put_six(pixels, i + 4, at + above * columns + j, four, next_four)
+
+
+@helper
+def tiles_in(V, start, pixels, p):
+    """V[a, start : start + LANES], the 36 values of LANES tiles: columns first, then rows."""
     half = registers(POINTS, POINTS)
     for j in range(POINTS):
         half[0, j], half[1, j], half[2, j], half[3, j], half[4, j], half[5, j] = at_points(
-            load(band, start + offsets[j]),
-            load(band, start + offsets[6 + j]),
-            load(band, start + offsets[12 + j]),
-            load(band, start + offsets[18 + j]),
-            load(band, start + offsets[24 + j]),
-            load(band, start + offsets[30 + j]),
+            load(pixels, j, p),
+            load(pixels, 6 + j, p),
+            load(pixels, 12 + j, p),
+            load(pixels, 18 + j, p),
+            load(pixels, 24 + j, p),
+            load(pixels, 30 + j, p),
         )
     for i in range(POINTS):
         values = at_points(half[i, 0], half[i, 1], half[i, 2], half[i, 3], half[i, 4], half[i, 5])
-        store(values[0], V, 6 * i, c, p)
-        store(values[1], V, 6 * i + 1, c, p)
-        store(values[2], V, 6 * i + 2, c, p)
-        store(values[3], V, 6 * i + 3, c, p)
-        store(values[4], V, 6 * i + 4, c, p)
-        store(values[5], V, 6 * i + 5, c, p)
+        store(values[0], V, 6 * i, start)
+        store(values[1], V, 6 * i + 1, start)
+        store(values[2], V, 6 * i + 2, start)
+        store(values[3], V, 6 * i + 3, start)
+        store(values[4], V, 6 * i + 4, start)
+        store(values[5], V, 6 * i + 5, start)
 
 
 @helper
-def tiles_out(result, p, M, k):
-    """result[4 * i + j, p : p + LANES] = output (i, j) of LANES tiles, from M[:, k]."""
+def tiles_out(result, p, M, start):
+    """result[4 * i + j, p : p + LANES] = output (i, j) of LANES tiles, from M[a, start : start + LANES]."""
     half = registers(4, POINTS)
     for j in range(POINTS):
         half[0, j], half[1, j], half[2, j], half[3, j] = from_points(
-            load(M, j, k, p),
-            load(M, 6 + j, k, p),
-            load(M, 12 + j, k, p),
-            load(M, 18 + j, k, p),
-            load(M, 24 + j, k, p),
-            load(M, 30 + j, k, p),
+            load(M, j, start),
+            load(M, 6 + j, start),
+            load(M, 12 + j, start),
+            load(M, 18 + j, start),
+            load(M, 24 + j, start),
+            load(M, 30 + j, start),
         )
     for i in range(4):
         outputs = from_points(half[i, 0], half[i, 1], half[i, 2], half[i, 3], half[i, 4], half[i, 5])
@@ -142,129 +196,280 @@ def tiles_out(result, p, M, k):
 
 
 @helper
-def put_tiles(y, result, begin, top, rows, columns, pitch, bias):
-    """y[4 * row + i, 4 * column + j] = bias + result[4 * i + j, tile], as far as y (OH, OW) goes."""
+def put_tiles(y, result, at, top, left, rows, columns, bias):
+    """y[top + 4 * row + i, left + 4 * column + j] = bias + result[4 * i + j, at + tile], as far as y (OH, OW) goes."""
     OH, OW = y.shape
     for row in range(rows):
-        at = begin + row * pitch
-        for i in range(min(4, OH - 4 * (top + row))):
-            line = y[4 * (top + row) + i]
+        for i in range(min(4, OH - top - 4 * row)):
+            line = y[top + 4 * row + i]
             for j in range(0, columns, LANES):
-                even_u, even_v = interleave(load(result, 4 * i, at + j), load(result, 4 * i + 2, at + j))
-                odd_u, odd_v = interleave(load(result, 4 * i + 1, at + j), load(result, 4 * i + 3, at + j))
+                tile = at + row * columns + j
+                even_u, even_v = interleave(load(result, 4 * i, tile), load(result, 4 * i + 2, tile))
+                odd_u, odd_v = interleave(load(result, 4 * i + 1, tile), load(result, 4 * i + 3, tile))
                 zeroth, oneth = interleave(even_u, odd_u)
                 second, third = interleave(even_v, odd_v)
-                left = OW - 4 * j
-                store_first(left, zeroth + bias, line, 4 * j)
-                store_first(left - LANES, oneth + bias, line, 4 * j + LANES)
-                store_first(left - 2 * LANES, second + bias, line, 4 * j + 2 * LANES)
-                store_first(left - 3 * LANES, third + bias, line, 4 * j + 3 * LANES)
+                first = left + 4 * j
+                some = min(OW - first, 4 * (columns - j))
+                store_first(some, zeroth + bias, line, first)
+                store_first(some - LANES, oneth + bias, line, first + LANES)
+                store_first(some - 2 * LANES, second + bias, line, first + 2 * LANES)
+                store_first(some - 3 * LANES, third + bias, line, first + 3 * LANES)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Forward, and the gradient of the input
 
 
 @parallel_kernel
-def _convolve(y, x, U, bias, offsets, workers, images, width, rows, tall, pitch, plane, first, tiles):
-    """Each task is some rows of tiles of one image, or all the tiles of several images, ``width`` of them at most."""
-    (N, K, _, _), C, blocks = y.shape, x.shape[1], U.shape[1]
-    bands = -(-tiles[0] // rows)
-    tasks = -(-N // images) * bands
-    V = np.empty((workers, 36, C, width), np.float32)
-    M = np.empty((workers, 36, blocks * OUT, width), np.float32)
-    channels = np.arange(C) * width  # where each channel begins in V[a]
+def _convolve(y, x, U, bias, V, M, tables, plan, padding, shares):
+    """Each task is some tiles, and a share of the filters (more than one share only if there are few tiles)."""
+    images, rows, columns, all_rows, all_columns = plan
+    (N, K, _, _), C, filters = y.shape, x.shape[1], U.shape[1]
+    bands, pieces, workers = -(-all_rows // rows), -(-all_columns // columns), len(V)
+    tasks = -(-N // images) * bands * pieces * shares
+    channels = np.arange(C) * BLOCK  # where each channel begins in a block of V
     nothing = np.zeros(OUT, np.float32)
     for worker in prange(workers):
-        band, result = np.zeros(plane + 2 * COLUMNS, np.float32), np.zeros((16, width), np.float32)
-        line = np.empty(4 * (pitch + LANES), np.float32)
-        V[worker] = 0
+        pixels, result = tables[worker, :36], tables[worker, 36:]  # (36, tiles), (16, tiles)
         for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
-            n, top = task // bands * images, task % bands * rows
-            some, count = min(images, N - n), min(rows, tiles[0] - top)
-            for m in range(some):
-                for c in range(C):
-                    fill_fours(band, line, x[n + m, c], top, tall, pitch, first)
-                    for p in range(0, count * pitch, LANES):
-                        tiles_in(V[worker], c, m * rows * pitch + p, band, p, offsets)
-            used = some * rows * pitch
-            for a in range(36):
-                flat = V[worker, a].reshape(C * width)
-                for p in range(0, used, COLUMNS):
-                    for block in range(blocks):
-                        some_sums = M[worker, a, block * OUT : block * OUT + OUT]
-                        sum_block(some_sums, flat, p, channels, U[a, block], nothing)
-            for k in range(K):
-                for p in range(0, used, LANES):
-                    tiles_out(result, p, M[worker], k)
+            share, piece = task % shares, task // shares % pieces
+            top, n = task // (shares * pieces) % bands * rows, task // (shares * pieces * bands) * images
+            some, tall, wide = min(images, N - n), min(rows, all_rows - top), min(columns, all_columns - piece * columns)
+            area = tall * wide
+            for c in range(C):
                 for m in range(some):
-                    put_tiles(y[n + m, k], result, m * rows * pitch, top, count, tiles[1], pitch, bias[k])
+                    take_tiles(
+                        pixels, m * area, x[n + m, c], 4 * top - padding[0], 4 * piece * columns - padding[1],
+                        tall, wide,
+                    )  # fmt: skip
+                for p in range(0, some * area, LANES):
+                    tiles_in(V[worker, p // BLOCK], c * BLOCK + p % BLOCK, pixels, p)
+            first, last = share * filters // shares, (share + 1) * filters // shares
+            for a in range(36):
+                for block in range(-(-(some * area) // BLOCK)):
+                    for f in range(first, last):
+                        sums = M[worker, block, a, f * OUT * BLOCK : (f + 1) * OUT * BLOCK].reshape(OUT, BLOCK)
+                        sum_block(sums, V[worker, block, a], 0, channels, U[a, f], nothing)
+            for k in range(first * OUT, min(K, last * OUT)):
+                for p in range(0, some * area, LANES):
+                    tiles_out(result, p, M[worker, p // BLOCK], k * BLOCK + p % BLOCK)
+                for m in range(some):
+                    put_tiles(y[n + m, k], result, m * area, 4 * top, 4 * piece * columns, tall, wide, bias[k])
 
 
 @helper
-def filters_at_points(g, half, U):
-    """U = G g G^T for OUT filters side by side: g (3, 3, OUT), half (6, 3, OUT), U (36, OUT)."""
-    s, t = np.float32(S), np.float32(T)
-    third, sixth = np.float32(1 / 3), np.float32(1 / 6)
+def filters_at_points(U, at, taps):
+    """U[a, at : at + LANES] = G g G^T of LANES filters, whose nine taps are taps[3 * i + j]."""
+    half = registers(POINTS, 3)
     for j in range(3):
-        for o in range(OUT):
-            g0, g1, g2 = g[0, j, o], g[1, j, o], g[2, j, o]
-            even_s, odd_s = -third * (g0 + g0 + g2), -third * (s + s) * g1
-            even_t, odd_t = sixth * (g0 + g2 + g2), sixth * t * g1
-            half[0, j, o], half[5, j, o] = g0, g2
-            half[1, j, o], half[2, j, o] = even_s + odd_s, even_s - odd_s
-            half[3, j, o], half[4, j, o] = even_t + odd_t, even_t - odd_t
+        half[0, j], half[1, j], half[2, j], half[3, j], half[4, j], half[5, j] = filter_at_points(
+            load(taps, j, 0), load(taps, 3 + j, 0), load(taps, 6 + j, 0)
+        )
     for i in range(POINTS):
-        for o in range(OUT):
-            g0, g1, g2 = half[i, 0, o], half[i, 1, o], half[i, 2, o]
-            even_s, odd_s = -third * (g0 + g0 + g2), -third * (s + s) * g1
-            even_t, odd_t = sixth * (g0 + g2 + g2), sixth * t * g1
-            U[6 * i, o], U[6 * i + 5, o] = g0, g2
-            U[6 * i + 1, o], U[6 * i + 2, o] = even_s + odd_s, even_s - odd_s
-            U[6 * i + 3, o], U[6 * i + 4, o] = even_t + odd_t, even_t - odd_t
+        values = filter_at_points(half[i, 0], half[i, 1], half[i, 2])
+        store(values[0], U, 6 * i, at)
+        store(values[1], U, 6 * i + 1, at)
+        store(values[2], U, 6 * i + 2, at)
+        store(values[3], U, 6 * i + 3, at)
+        store(values[4], U, 6 * i + 4, at)
+        store(values[5], U, 6 * i + 5, at)
+
+
+@helper
+def filter_at_points(g0, g1, g2):
+    """G g: the values of three taps at the six points, divided as the rows of G are."""
+    even_s, odd_s = (g0 + g0 + g2) * np.float32(-1 / 3), g1 * np.float32(-2 * S / 3)
+    even_t, odd_t = (g0 + g2 + g2) * np.float32(1 / 6), g1 * np.float32(T / 6)
+    return g0, even_s + odd_s, even_s - odd_s, even_t + odd_t, even_t - odd_t, g2
+
+
+TOGETHER = LANES // OUT  # channels of one block of filters in a vector
 
 
 @parallel_kernel
 def _filters(U, w, turned):
     """U[a, block, c, o] of w (K, C, 3, 3); ``turned``: w's channels are the filters, the taps run backwards."""
-    _, blocks, C, _ = U.shape
-    K = w.shape[1] if turned else w.shape[0]
+    _, blocks, wide, _ = U.shape
+    (C, K) = (w.shape[0], w.shape[1]) if turned else (w.shape[1], w.shape[0])
+    flat = U.reshape(36, blocks * wide * OUT)
     for task in prange(blocks):
-        g = np.zeros((3, 3, OUT), np.float32)
-        half, values = np.empty((POINTS, 3, OUT), np.float32), np.empty((36, OUT), np.float32)
-        for c in range(C):
-            for o in range(min(OUT, K - task * OUT)):
-                for i in range(3):
-                    for j in range(3):
-                        g[i, j, o] = (
-                            w[c, task * OUT + o, 2 - i, 2 - j] if turned else w[task * OUT + o, c, i, j]
-                        )
-            filters_at_points(g, half, values)
-            for a in range(36):
-                for o in range(OUT):
-                    U[a, task, c, o] = values[a, o]
-
-
-def _tile_axis(outputs: int, padding: int) -> Axis:
-    """Tiles of 4 outputs read 6 pixels, 4 apart from tile to tile."""
-    return gather_axis(6, 4, padding, 1, -(-outputs // 4))
+        taps = np.zeros((9, LANES), np.float32)
+        for c in range(0, C, TOGETHER):
+            for e in range(LANES):
+                k, channel = task * OUT + e % OUT, c + e // OUT
+                if k < K and channel < C:
+                    for i in range(3):
+                        for j in range(3):
+                            taps[3 * i + j, e] = w[channel, k, 2 - i, 2 - j] if turned else w[k, channel, i, j]
+            filters_at_points(flat, (task * wide + c) * OUT, taps)
 
 
 def convolve(
     y: Array, x: Array, w: Array, b: Array, padding: tuple[int, int], *, turned: bool = False
 ) -> None:
     """y = b + w * x for 3 x 3 taps with stride 1; ``turned``: b + (w transposed) * x."""
-    (N, K, OH, OW), C = y.shape, x.shape[1]
-    U = np.empty((36, -(-K // OUT), C, OUT), np.float32)
+    (N, K, OH, OW), C, workers = y.shape, x.shape[1], get_num_threads()
+    U = fresh((36, -(-K // OUT), -(-C // TOGETHER) * TOGETHER, OUT))
     _filters(U, w, turned)
-    rows, columns = _tile_axis(OH, padding[0]), _tile_axis(OW, padding[1])
-    fits = max(COLUMNS, SCRATCH // (36 * (C + K)))  # tiles
-    pitch = columns.outputs + 1
-    most = max(1, min(rows.outputs, fits // pitch))
-    band = band_of(
-        rows._replace(outputs=most), columns, 1, 0, 1 << 30
-    )  # of one channel, all these rows of tiles
-    images = max(1, min(N, fits // (rows.outputs * pitch))) if most == rows.outputs else 1
-    # Whole blocks, what a vector reads beyond, and not a power of two (equal parts of two rows would fight for one
-    # place in the cache).
-    width = -(-images * most * pitch // COLUMNS) * COLUMNS + LANES
-    _convolve(
-        y, x, U, b, band.offsets, get_num_threads(), images, width, most, band.tall, band.pitch, band.plane,
-        (rows.first, columns.first), (rows.outputs, columns.outputs),
-    )  # fmt: skip
+    plan = plan_tiles(N, (OH, OW), max(BLOCK, SCRATCH // (36 * (C + K)) // BLOCK * BLOCK))
+    tasks = -(-N // plan.images) * -(-plan.all_rows // plan.rows) * -(-plan.all_columns // plan.columns)
+    blocks = -(-plan.tiles // BLOCK)
+    V = fresh((workers, blocks, 36, C * BLOCK + LINE))
+    M = fresh((workers, blocks, 36, U.shape[1] * OUT * BLOCK + LINE))
+    tables = fresh((workers, 36 + 16, -(-plan.tiles // LINE) * LINE + 2 * LINE))
+    _convolve(y, x, U, b, V, M, tables, tuple(plan), padding, min(U.shape[1], -(-workers // tasks)))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The gradient of the filters
+
+
+@helper
+def gradient_at_points(d0, d1, d2, d3):
+    """A d: the values of four numbers, as coefficients of a polynomial, at 0, s, -s, t, -t and infinity."""
+    even_s, odd_s = d0 + d2 * 0.5, (d1 + d3 * 0.5) * np.float32(S)
+    even_t, odd_t = d0 + d2 * 2.0, (d1 + d3 * 2.0) * np.float32(T)
+    return d0, even_s + odd_s, even_s - odd_s, even_t + odd_t, even_t - odd_t, d3
+
+
+@helper
+def taps_from_points(m0, m1, m2, m3, m4, m5):
+    """G^T m: three taps from the sums at the six points."""
+    even_s, odd_s = (m1 + m2) * np.float32(1 / 3), (m1 - m2) * np.float32(2 * S / 3)
+    even_t, odd_t = (m3 + m4) * np.float32(1 / 3), (m3 - m4) * np.float32(T / 6)
+    return m0 - even_s * 2.0 + even_t * 0.5, odd_t - odd_s, even_t - even_s + m5
+
+
+@helper
+def take_outputs(pixels, at, image, top, left, rows, columns):
+    """pixels[4 * i + j, at + tile] = output (i, j) of each tile; the first one begins at image[top, left]."""
+    for row in range(4 * rows):
+        line = image[top + row] if top + row < len(image) else image[0, :0]
+        for j in range(0, columns, LANES):
+            p, four = at + row // 4 * columns + j, four_of(line, left + 4 * j)
+            store(four[0], pixels, row % 4 * 4, p)
+            store(four[1], pixels, row % 4 * 4 + 1, p)
+            store(four[2], pixels, row % 4 * 4 + 2, p)
+            store(four[3], pixels, row % 4 * 4 + 3, p)
+
+
+@helper
+def gradients_in(V, start, pixels, p):
+    """V[a, start : start + LANES], the 36 values of LANES tiles of 4 x 4 gradients."""
+    half = registers(POINTS, 4)
+    for j in range(4):
+        half[0, j], half[1, j], half[2, j], half[3, j], half[4, j], half[5, j] = gradient_at_points(
+            load(pixels, j, p), load(pixels, 4 + j, p), load(pixels, 8 + j, p), load(pixels, 12 + j, p)
+        )
+    for i in range(POINTS):
+        values = gradient_at_points(half[i, 0], half[i, 1], half[i, 2], half[i, 3])
+        store(values[0], V, 6 * i, start)
+        store(values[1], V, 6 * i + 1, start)
+        store(values[2], V, 6 * i + 2, start)
+        store(values[3], V, 6 * i + 3, start)
+        store(values[4], V, 6 * i + 4, start)
+        store(values[5], V, 6 * i + 5, start)
+
+
+@parallel_kernel
+def _values(V, width, x, dy, n, images, top, left, rows, columns, padding):
+    """V[a, channel * width + tile] of the channels of x and, after them, those of dy."""
+    C, K, area = x.shape[1], dy.shape[1], rows * columns
+    for channel in prange(C + K):
+        pixels = np.empty((36, width + LANES), np.float32)
+        for m in range(images):
+            if channel < C:
+                image = x[n + m, channel]
+                take_tiles(pixels, m * area, image, 4 * top - padding[0], 4 * left - padding[1], rows, columns)
+            else:
+                take_outputs(pixels, m * area, dy[n + m, channel - C], 4 * top, 4 * left, rows, columns)
+        for p in range(0, images * area, LANES):
+            if channel < C:
+                tiles_in(V, channel * width + p, pixels, p)
+            else:
+                gradients_in(V, channel * width + p, pixels, p)
+
+
+NARROW = 8  # channels at a time where one vector holds all the filters
+
+
+@helper
+def narrow_block(total, band, y, count, offsets, q):
+    """``gradient_block`` for LANES filters: add to total[q : q + NARROW, :LANES]."""
+    sums = registers(NARROW)
+    for p in range(count):
+        gradients = load(y, p, 0)
+        for t in range(NARROW):
+            sums[t] += spread(band, p + offsets[q + t]) * gradients
+    for t in range(NARROW):
+        store(load(total, q + t, 0) + sums[t], total, q + t, 0)
+
+
+@parallel_kernel
+def _add_products(totals, V, width, C, K, count, offsets):
+    """totals[a, c, k] += the sum over ``count`` tiles of x's values times dy's."""
+    for a in prange(36):
+        pixels, gradients = V[a, : C * width], V[a, C * width : (C + K) * width].reshape(K, width)
+        turned = np.empty((width, FILTERS), np.float32)
+        for k in range(0, K, FILTERS):
+            for p in range(0, count, LANES):
+                for v in range(0, min(FILTERS, K - k), LANES):
+                    transpose_block(gradients, k + v, p, turned, p, v)
+            if K - k <= LANES:
+                for q in range(0, C, NARROW):
+                    narrow_block(totals[a, :, k : k + LANES], pixels, turned, count, offsets, q)
+            else:
+                for q in range(0, C, TAPS):
+                    gradient_block(totals[a, :, k : k + FILTERS], pixels, turned, count, offsets, q, 0)
+
+
+@parallel_kernel
+def _taps(w, totals):
+    """w (K, C, 3, 3) from the totals at the points (36, C, K), LANES filters at a time."""
+    K, C = w.shape[:2]
+    for c in prange(C):
+        taps = np.empty((9, LANES), np.float32)
+        for k in range(0, K, LANES):
+            half = registers(3, POINTS)
+            for j in range(POINTS):
+                half[0, j], half[1, j], half[2, j] = taps_from_points(
+                    load(totals, j, c, k),
+                    load(totals, 6 + j, c, k),
+                    load(totals, 12 + j, c, k),
+                    load(totals, 18 + j, c, k),
+                    load(totals, 24 + j, c, k),
+                    load(totals, 30 + j, c, k),
+                )
+            for i in range(3):
+                row = taps_from_points(half[i, 0], half[i, 1], half[i, 2], half[i, 3], half[i, 4], half[i, 5])
+                store(row[0], taps, 3 * i, 0)
+                store(row[1], taps, 3 * i + 1, 0)
+                store(row[2], taps, 3 * i + 2, 0)
+            for lane in range(min(LANES, K - k)):
+                for i in range(3):
+                    for j in range(3):
+                        w[k + lane, c, i, j] = taps[3 * i + j, lane]
+
+
+def weight_gradient(w: Array, dy: Array, x: Array, padding: tuple[int, int]) -> None:
+    """w = the sum of dy times x over all the pairs of pixels that each weight joins.
+
+    Some tiles after the other, for all channels at once: so the sums come about in the same order for any number of
+    threads.
+    """
+    (N, K, OH, OW), C = dy.shape, x.shape[1]
+    plan = plan_tiles(N, (OH, OW), max(4 * BLOCK, CHUNK // (36 * (C + K))))
+    width = -(-plan.tiles // LINE) * LINE
+    V = fresh((36, (C + K) * width + LINE))
+    offsets = np.zeros(C + max(TAPS, NARROW), np.int64)  # the channels that fill the last block read the first one
+    offsets[:C] = np.arange(C) * width
+    totals = fresh((36, offsets.size, -(-K // FILTERS) * FILTERS))
+    totals[:] = 0
+    for n in range(0, N, plan.images):
+        for top in range(0, plan.all_rows, plan.rows):
+            for left in range(0, plan.all_columns, plan.columns):
+                images, rows = min(plan.images, N - n), min(plan.rows, plan.all_rows - top)
+                columns = min(plan.columns, plan.all_columns - left)
+                _values(V, width, x, dy, n, images, top, left, rows, columns, padding)
+                _add_products(totals, V, width, C, K, images * rows * columns, offsets)
+    _taps(w, totals)

@@ -24,7 +24,7 @@ from minisegnet.buffers import fresh, fresh_like
 from minisegnet.exactness import convolutions_are_exact
 from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 
-from .fast import columns, direct, winograd
+from .fast import columns, direct, pointwise, winograd
 from .launch import helper, parallel_kernel
 
 
@@ -99,10 +99,12 @@ def conv_transpose2d_backward(
     groups: int,
 ) -> tuple[Array, Array, Array]:
     """Back through copy and add: a convolution of dy gives dx, and in dw the two maps change places."""
-    dx = fresh_like(x)  # (N, C, H, W)
-    gather(dx, dy, w, np.zeros(x.shape[1], x.dtype), stride, padding, dilation, groups)
-    dw, db = fresh_like(w), np.empty(dy.shape[1], w.dtype)  # (C, KG, KH, KW), (K,)
-    weight_gradient(dw, x, dy, stride, padding, dilation, groups)
+    dx, dw, db = fresh_like(x), fresh_like(w), np.empty(dy.shape[1], w.dtype)  # (N, C, H, W), (C, KG, KH, KW), (K,)
+    if suits_patches(w, dy, x, stride, padding, groups):
+        pointwise.patch_gradients(dx, dw, dy, x, w)
+    else:
+        gather(dx, dy, w, np.zeros(x.shape[1], x.dtype), stride, padding, dilation, groups)
+        weight_gradient(dw, x, dy, stride, padding, dilation, groups)
     _channel_sums(db, dy)
     return dx, dw, db
 
@@ -144,6 +146,21 @@ def suits_winograd(y: Array, w: Array, stride: Pair, dilation: Pair, groups: int
     return min(w.shape[:2]) >= 16 and pixels >= 256 and not convolutions_are_exact()
 
 
+def suits_pointwise(w: Array, stride: Pair, padding: Pair, groups: int) -> bool:
+    """Whether each output pixel comes from one input pixel alone: a matrix product, if it is large enough to pay."""
+    one = w.shape[2:] == (1, 1) and (stride, padding, groups) == ((1, 1), (0, 0), 1)
+    return one and w.dtype == np.float32 and w.size >= 32
+
+
+def suits_patches(w: Array, large: Array, small: Array, stride: Pair, padding: Pair, groups: int) -> bool:
+    """Whether each pixel of the large map comes from one pixel of the small one: stride = kernel size, and no edges."""
+    KH, KW = w.shape[2:]
+    covered = large.shape[2:] == (small.shape[2] * KH, small.shape[3] * KW)
+    return (
+        w.dtype == np.float32 and (KH, KW) == stride and KW == 2 and covered and padding == (0, 0) and groups == 1
+    )
+
+
 def gather(
     y: Array, x: Array, w: Array, b: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> None:
@@ -151,6 +168,8 @@ def gather(
     text = text_for(w, groups)
     if suits_winograd(y, w, stride, dilation, groups):
         winograd.convolve(y, x, w, b, padding)
+    elif suits_pointwise(w, stride, padding, groups):
+        pointwise.products(y, x, w[:, :, 0, 0], b)
     elif text == "plain":
         _gather(y, x, w, b, stride, padding, dilation, groups)
     elif text == "direct":
@@ -171,6 +190,10 @@ def scatter(
     text = text_for(w, groups)
     if suits_winograd(x, w, stride, dilation, groups):
         winograd.convolve(x, y, w, b, (2 - padding[0], 2 - padding[1]), turned=True)
+    elif suits_pointwise(w, stride, padding, groups):
+        pointwise.products(x, y, w[:, :, 0, 0].T, b)
+    elif suits_patches(w, x, y, stride, padding, groups):
+        pointwise.patches(x, y, w, b)
     elif text == "plain":
         _scatter(x, y, w, b, stride, padding, dilation, groups)
     elif text == "direct":
@@ -190,6 +213,8 @@ def weight_gradient(
     text = text_for(w, groups)
     if suits_winograd(y, w, stride, dilation, groups):
         winograd.weight_gradient(w, y, x, padding)
+    elif suits_pointwise(w, stride, padding, groups):
+        pointwise.product_gradients(w[:, :, 0, 0], y, x)
     elif text == "plain":
         _weight_gradient(w, y, x, stride, padding, dilation, groups)
     elif text == "direct":

@@ -32,7 +32,7 @@ from minisegnet.buffers import fresh
 from minisegnet.sizes import Pair
 
 from ..launch import helper, parallel_kernel
-from .vectors import LANES, interleave, load, load_first, registers, spread, store, total
+from .vectors import LANES, deinterleave, interleave, load, load_first, load_within, registers, spread, store, total
 
 # A block of results. It must fit into the registers (32 with AVX-512, 16 before), beside ACROSS vectors of pixels and
 # a weight.
@@ -123,9 +123,19 @@ def band_of(rows: Axis, columns: Axis, channels: int, beside: int, most: int) ->
     return Band(some, tall, pitch, plane, (np.arange(channels)[:, None] * plane + tap).ravel())
 
 
+def block_starts(rows: int, outputs: int, pitch: int) -> Array:
+    """Where blocks of COLUMNS outputs begin in a band: one after the other, or anew in each row if that takes fewer."""
+    flat = np.arange(0, (rows - 1) * pitch + outputs, COLUMNS)
+    by_row = (np.arange(rows)[:, None] * pitch + np.arange(0, outputs, COLUMNS)).ravel()
+    return by_row if by_row.size < flat.size else flat
+
+
 @helper
 def fill_band(band, image, top, tall, pitch, row_phases, column_phases, stride, first):
-    """Copy the rows of ``image`` (C, H, W) that outputs from row ``top`` on read, with 0 outside; phase by phase."""
+    """Copy the rows of ``image`` (C, H, W) that outputs from row ``top`` on read, with 0 outside; phase by phase.
+
+    The last vector of a row runs over into what comes next, and is written later (or lies beyond the end of the band).
+    """
     C, H, W = image.shape
     sh, sw = stride
     at = 0
@@ -133,25 +143,21 @@ def fill_band(band, image, top, tall, pitch, row_phases, column_phases, stride, 
         for a in row_phases:
             for b in column_phases:
                 start = b + first[1]  # the source column of place 0
-                before = min(max(0, -(start // sw)), pitch)  # places left of the picture
-                inside = min(max(before, -((start - W) // sw)), pitch)
                 for i in range(tall):
                     row = (top + i) * sh + a + first[0]
-                    line = band[at : at + pitch]
-                    at += pitch
-                    if row < 0 or row >= H or inside == before:
-                        line[:] = 0
-                        continue
-                    line[:before] = 0
-                    line[inside:] = 0
-                    source = image[c, row, start + before * sw :]
-                    seen = line[before:inside]
+                    line = image[c, row] if 0 <= row < H else image[c, 0, :0]
                     if sw == 1:
-                        for j in range(seen.size):
-                            seen[j] = source[j]
+                        for j in range(0, pitch, LANES):
+                            store(load_within(line, start + j), band, at + j)
+                    elif sw == 2:
+                        for j in range(0, pitch, LANES):
+                            left, right = load_within(line, start + 2 * j), load_within(line, start + 2 * j + LANES)
+                            store(deinterleave(left, right)[0], band, at + j)
                     else:
-                        for j in range(seen.size):
-                            seen[j] = source[j * sw]
+                        for j in range(pitch):
+                            column = start + j * sw
+                            band[at + j] = line[column] if 0 <= column < line.size else np.float32(0)
+                    at += pitch
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -202,6 +208,7 @@ def _sums(
     scratch,
     results,
     offsets,
+    starts,
     rows,
     tall,
     pitch,
@@ -227,13 +234,13 @@ def _sums(
             count = min(rows, outputs[0] - top)
             image = source[n, g * CG : (g + 1) * CG]
             fill_band(band, image, top, tall, pitch, row_phases, column_phases, stride, first)
-            for block in range(blocks):
-                k = block * OUT
-                for p in range(0, (count - 1) * pitch + outputs[1], COLUMNS):
-                    sum_block(result, band, p, offsets, weights[g, block], bias[g, k : k + OUT])
-                some = min(OUT, KG - k)
-                target = out[n, g * KG + k : g * KG + k + some]
-                put_rows(target, result, some, top, count, outputs[1], pitch, to, apart)
+            # What a block of outputs reads stays in the first-level cache while all filters use it.
+            for p in starts:
+                if p < count * pitch:
+                    for block in range(blocks):
+                        k = block * OUT
+                        sum_block(result[k : k + OUT], band, p, offsets, weights[g, block], bias[g, k : k + OUT])
+            put_rows(out[n, g * KG : (g + 1) * KG], result, KG, top, count, outputs[1], pitch, to, apart)
 
 
 @parallel_kernel
@@ -280,11 +287,12 @@ def sums(out: Array, source: Array, weights: Array, bias: Array, rows: Axis, col
     """Write the outputs of one phase, with packed weights (groups, blocks, C/groups * taps, OUT)."""
     (G, blocks), workers = weights.shape[:2], get_num_threads()
     CG = source.shape[1] // G
-    band = band_of(rows, columns, CG, OUT, BAND)
-    wide = -(-(band.rows * band.pitch) // COLUMNS) * COLUMNS
-    scratch, results = fresh((workers, CG * band.plane + 2 * COLUMNS)), fresh((workers, OUT, wide))
+    band = band_of(rows, columns, CG, blocks * OUT, BAND)
+    starts = block_starts(band.rows, columns.outputs, band.pitch)
+    wide = int(starts[-1]) + COLUMNS
+    scratch, results = fresh((workers, CG * band.plane + 2 * COLUMNS)), fresh((workers, blocks * OUT, wide))
     _sums(
-        out, source, weights, bias_blocks(bias, G, blocks), scratch, results, band.offsets,
+        out, source, weights, bias_blocks(bias, G, blocks), scratch, results, band.offsets, starts,
         band.rows, band.tall, band.pitch, band.plane, np.array(rows.phases), np.array(columns.phases),
         (rows.stride, columns.stride), (rows.first, columns.first), (rows.outputs, columns.outputs),
         (rows.to, columns.to), (rows.apart, columns.apart),

@@ -53,8 +53,8 @@ def forget() -> None:
 class Pool:
     """Blocks of memory that come and go.
 
-    ``__del__`` may run at any moment, in any thread, even in the middle of ``lend``. So returning a block does one thing
-    that can't be interrupted, an ``append``; the books are kept by the next ``lend``.
+    ``__del__`` may run at any moment, in any thread, even in the middle of ``lend``. So returning a block does one
+    thing that can't be interrupted, an ``append``; the books are kept by the next ``lend``.
     """
 
     def __init__(self, most_idle: int) -> None:

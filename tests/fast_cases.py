@@ -56,6 +56,26 @@ def winograds(draw: st.DrawFn) -> Case:
     return Case(draw(st.integers(0, 3)), C, K, size, (3, 3), (1, 1), padding, (1, 1), 1)
 
 
+@st.composite
+def pointwises(draw: st.DrawFn) -> Case:
+    """1 x 1 taps, around the edges of blocks of filters, of pixels and of panels."""
+    size = (draw(st.integers(1, 4)), draw(_around(WIDE // 2, WIDE, 4 * WIDE)))
+    C, K = draw(_around(BLOCK, 12)), draw(_around(BLOCK, 2 * WIDE))
+    return Case(draw(st.integers(0, 3)), C, K, size, (1, 1), (1, 1), (0, 0), (1, 1), 1)
+
+
+@st.composite
+def patches(draw: st.DrawFn) -> Case:
+    """The convolution whose gradient is a transposed one with stride = kernel size (1 to 3 rows, 2 columns)."""
+    height, small = (
+        draw(st.integers(1, 3)),
+        (draw(st.integers(1, 5)), draw(_around(WIDE // 2, WIDE, 2 * WIDE))),
+    )
+    C, K = draw(_around(BLOCK // 2)), draw(_around(BLOCK, WIDE))
+    size, kernel = (small[0] * height, small[1] * 2), (height, 2)
+    return Case(draw(st.integers(0, 3)), C, K, size, kernel, kernel, (0, 0), (1, 1), 1)
+
+
 class Arrays(NamedTuple):
     """Random arrays of a case, and what NumPy's kernels say of them in float64."""
 

@@ -15,13 +15,15 @@ reason = ops.why_not("numba")
 if reason:
     pytest.skip(reason, allow_module_level=True)
 
-from fast_cases import Arrays, Case, arrays, convolutions, winograds  # noqa: E402
+from fast_cases import Arrays, Case, arrays, convolutions, patches, pointwises, winograds  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
 
 from minisegnet.backends.numba import conv  # noqa: E402
-from minisegnet.backends.numba.fast import direct, vectors, winograd  # noqa: E402
+from minisegnet.backends.numba.fast import direct, pointwise, vectors, winograd  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
+plan_tiles = winograd.plan_tiles
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT") != "1"
 EXAMPLES = 150 if COMPILED else 3  # plain Python takes minutes for what compiled code does in a second
 
@@ -59,12 +61,64 @@ def test_register_blocks(case: Case) -> None:
 @given(winograds())
 def test_winograd(case: Case) -> None:
     given = arrays(case)
-    y, dx = (np.full(a.shape, np.nan, np.float32) for a in (given.y, given.dx))
+    y, dx, dw = (np.full(a.shape, np.nan, np.float32) for a in (given.y, given.dx, given.dw))
     winograd.convolve(y, given.x, given.w, given.b, case.padding)
     back = (2 - case.padding[0], 2 - case.padding[1])
     winograd.convolve(dx, given.dy, given.w, np.zeros(case.C, np.float32), back, turned=True)
+    winograd.weight_gradient(dw, given.dy, given.x, case.padding)
     close(y, given.y, 1e-5, "y")
     close(dx, given.dx, 1e-5, "dx")
+    close(dw, given.dw, 1e-5, "dw")
+
+
+@settings(max_examples=EXAMPLES)
+@given(winograds(), st.integers(1, 40), st.integers(1, 40))
+def test_winograd_in_small_pieces(case: Case, most: int, workers: int) -> None:
+    """The tiles cut into tasks of all sizes, and the filters into shares, as for larger maps and more threads."""
+    given = arrays(case)
+    y, dw = (np.full(a.shape, np.nan, np.float32) for a in (given.y, given.dw))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "plan_tiles", lambda images, size, _: plan_tiles(images, size, most))
+        patch.setattr(winograd, "get_num_threads", lambda: workers)
+        winograd.convolve(y, given.x, given.w, given.b, case.padding)
+        winograd.weight_gradient(dw, given.dy, given.x, case.padding)
+    close(y, given.y, 1e-5, "y")
+    close(dw, given.dw, 1e-5, "dw")
+
+
+def test_tasks_cover_the_tiles_once() -> None:
+    assert tuple(plan_tiles(3, (64, 64), 100)) == (1, 6, 16, 16, 16)  # 16 rows as 6, 6 and 4
+    assert tuple(plan_tiles(8, (8, 8), 32)) == (8, 2, 2, 2, 2)
+    assert tuple(plan_tiles(9, (8, 8), 32)) == (5, 2, 2, 2, 2)  # 5 and 4 rather than 8 and 1
+    assert tuple(plan_tiles(1, (5, 400), 32)) == (1, 1, 25, 2, 100)
+    assert plan_tiles(0, (8, 8), 32).images == 1
+
+
+@settings(max_examples=EXAMPLES)
+@given(pointwises())
+def test_pointwise(case: Case) -> None:
+    given = arrays(case)
+    y, dx, dw = (np.full(a.shape, np.nan, np.float32) for a in (given.y, given.dx, given.dw))
+    w = given.w[:, :, 0, 0]
+    pointwise.products(y, given.x, w, given.b)
+    pointwise.products(dx, given.dy, w.T, np.zeros(case.C, np.float32))
+    pointwise.product_gradients(dw[:, :, 0, 0], given.dy, given.x)
+    close(y, given.y, 2e-6, "y")
+    close(dx, given.dx, 2e-6, "dx")
+    close(dw, given.dw, 5e-6, "dw")
+
+
+@settings(max_examples=EXAMPLES)
+@given(patches())
+def test_patches(case: Case) -> None:
+    """The transposed convolution stands for the gradient of the input, the small map for the gradient that comes in."""
+    given = arrays(case)
+    large, small, dw = (np.full(a.shape, np.nan, np.float32) for a in (given.dx, given.y, given.dw))
+    pointwise.patches(large, given.dy, given.w, np.arange(case.C, dtype=np.float32))
+    close(large, given.dx + np.arange(case.C)[:, None, None], 2e-6, "y")
+    pointwise.patch_gradients(small, dw, given.x, given.dy, given.w)
+    close(small, given.y - given.b[:, None, None], 2e-6, "dx")
+    close(dw, given.dw, 5e-6, "dw")
 
 
 def test_a_filter_of_one_tap_picks_its_pixel_exactly() -> None:
@@ -89,9 +143,13 @@ def test_bits_do_not_depend_on_the_number_of_threads() -> None:
     try:
         for threads in sorted({1, min(2, most), most}):
             numba.set_num_threads(threads)
-            y = np.empty(given.y.shape, np.float32)
+            y, dw = np.empty(given.y.shape, np.float32), np.empty(given.dw.shape, np.float32)
             winograd.convolve(y, given.x, given.w, given.b, case.padding)
-            found.append((*results(case, given), y))
+            winograd.weight_gradient(dw, given.dy, given.x, case.padding)
+            w, each, dw_each = given.w[:, :, 0, 0], np.empty_like(y), np.empty(given.w.shape[:2], np.float32)
+            pointwise.products(each, given.x, w, given.b)
+            pointwise.product_gradients(dw_each, each, given.x)
+            found.append((*results(case, given), y, dw, each, dw_each))
     finally:
         numba.set_num_threads(most)
     for other in found[1:]:
@@ -164,6 +222,23 @@ def test_winograd_only_where_it_may() -> None:
     assert not conv.suits_winograd(y, w, (1, 1), (1, 1), 2)
     assert not conv.suits_winograd(y, w.astype(np.float64), (1, 1), (1, 1), 1)
     assert not conv.suits_winograd(y, np.empty((48, 48, 5, 5), np.float32), (1, 1), (1, 1), 1)
+    assert not conv.suits_winograd(y, np.empty((15, 48, 3, 3), np.float32), (1, 1), (1, 1), 1)
+    assert not conv.suits_winograd(y[:, :, :15, :17], w, (1, 1), (1, 1), 1)
+
+
+def test_products_only_where_filters_do_not_overlap() -> None:
+    w = np.empty((8, 8, 1, 1), np.float32)
+    assert conv.suits_pointwise(w, (1, 1), (0, 0), 1)
+    assert not conv.suits_pointwise(w, (1, 1), (0, 1), 1) and not conv.suits_pointwise(w, (2, 1), (0, 0), 1)
+    assert not conv.suits_pointwise(w, (1, 1), (0, 0), 2)
+    assert not conv.suits_pointwise(w.astype(np.float64), (1, 1), (0, 0), 1)
+    w, large, small = np.empty((8, 8, 3, 2), np.float32), np.empty((1, 8, 12, 10)), np.empty((1, 8, 4, 5))
+    assert conv.suits_patches(w, large, small, (3, 2), (0, 0), 1)
+    assert not conv.suits_patches(w, large[:, :, :-1], small, (3, 2), (0, 0), 1)  # output_padding, or cropped
+    assert not conv.suits_patches(w, large, small, (2, 2), (0, 0), 1)
+    assert not conv.suits_patches(w, large, small, (3, 2), (1, 0), 1)
+    assert not conv.suits_patches(w, large, small, (3, 2), (0, 0), 2)
+    assert not conv.suits_patches(w.astype(np.float64), large, small, (3, 2), (0, 0), 1)
 
 
 # ---------------------------------------------------------------------------------------------------------

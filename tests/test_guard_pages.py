@@ -19,11 +19,13 @@ RUN = """
 import faulthandler, sys
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
-from fast_cases import arrays, convolutions, winograds
+from fast_cases import arrays, convolutions, patches, pointwises, winograds
 from guard_pages import guarded
-from minisegnet.backends.numba.fast import direct, winograd
+from minisegnet.backends.numba.fast import direct, pointwise, winograd
 
 before = sys.argv[1] == "before"
+for text in (direct, pointwise, winograd):  # scratch is guarded, too
+    text.fresh = lambda shape, dtype=np.float32: guarded(np.full(shape, np.nan, dtype), before)
 examples = settings(max_examples=int(sys.argv[2]), derandomize=True, database=None, deadline=None,
                     suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 last = None
@@ -49,9 +51,26 @@ def tiles(case):
     a, zeros = guard(case), guarded(np.zeros(case.C, np.float32), before)
     winograd.convolve(a.y, a.x, a.w, a.b, case.padding)
     winograd.convolve(a.dx, a.dy, a.w, zeros, (2 - case.padding[0], 2 - case.padding[1]), turned=True)
+    winograd.weight_gradient(a.dw, a.dy, a.x, case.padding)
+
+@examples
+@given(pointwises())
+def points(case):
+    a = guard(case)
+    pointwise.products(a.y, a.x, a.w[:, :, 0, 0], a.b)
+    pointwise.product_gradients(a.dw[:, :, 0, 0], a.dy, a.x)
+
+@examples
+@given(patches())
+def covers(case):
+    a, zeros = guard(case), guarded(np.zeros(case.C, np.float32), before)
+    pointwise.patches(a.dx, a.dy, a.w, zeros)
+    pointwise.patch_gradients(a.y, a.dw, a.x, a.dy, a.w)
 
 blocks()
 tiles()
+points()
+covers()
 print("whole")
 """
 

@@ -23,6 +23,7 @@ from minisegnet.backends.numba.fast.vectors import (  # noqa: E402
     interleave,
     load,
     load_first,
+    load_within,
     maximum,
     registers,
     spread,
@@ -36,7 +37,7 @@ ROOT = Path(__file__).parent.parent
 JIT = os.environ.get("NUMBA_DISABLE_JIT") != "1"
 
 
-def every_word(a: Any, b: Any, out: Any, edges: Any) -> Any:
+def every_word(a: Any, b: Any, out: Any, edges: Any, within: Any) -> Any:
     """Writes what each word makes of a (3, 2 * LANES) and of small integers b into rows of ``out``."""
     u, v, w = load(a, 0, 1), load(a, 1, 0), load(b, 2, 1)
     store(u + v * 2 - spread(a, 0, 3), out, 0, 0)
@@ -58,33 +59,41 @@ def every_word(a: Any, b: Any, out: Any, edges: Any) -> Any:
     for i in range(-1, LANES + 2):
         store_first(i, load_first(i, a, 0, 0), edges, i + 1, 0)
         store_first(i, load_first(i, b, 1, 0), edges, i + 1, LANES)
+    for i in range(-LANES - 1, 2 * LANES + 2):
+        store(load_within(a[0], i), within, i + LANES + 1, 0)
     return total(u)
 
 
-def inputs() -> tuple[Any, Any, Any, Any]:
+def inputs() -> tuple[Any, Any, Any, Any, Any]:
     rng = np.random.default_rng(0)
     a = rng.standard_normal((3, 2 * LANES)).astype(np.float32)
     a[1, 2] = np.nan
     b = rng.integers(0, 4, (3, 2 * LANES)).astype(np.uint8)
-    return a, b, np.full((8, LANES), 7, np.float32), np.full((LANES + 3, 2 * LANES), 7, np.float32)
+    out, edges = np.full((8, LANES), 7, np.float32), np.full((LANES + 3, 2 * LANES), 7, np.float32)
+    return a, b, out, edges, np.full((3 * LANES + 3, LANES), 7, np.float32)
 
 
 @pytest.mark.skipif(not JIT, reason="there is nothing to compare with: compilation is off")
 def test_compiled_words_mean_what_the_plain_ones_do() -> None:
     from numba import njit
 
-    a, b, out, edges = inputs()
-    plain_out, plain_edges = out.copy(), edges.copy()
-    plain_total = every_word(a, b, plain_out, plain_edges)
-    compiled_total = njit(every_word)(a, b, out, edges)
+    a, b, out, edges, within = inputs()
+    plain_out, plain_edges, plain_within = out.copy(), edges.copy(), within.copy()
+    plain_total = every_word(a, b, plain_out, plain_edges, plain_within)
+    compiled_total = njit(every_word)(a, b, out, edges, within)
     np.testing.assert_allclose(out, plain_out, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(edges, plain_edges)
+    np.testing.assert_array_equal(within, plain_within)
     np.testing.assert_allclose(compiled_total, plain_total, rtol=1e-5)
 
 
 def test_the_plain_words_by_numpy() -> None:
-    a, b, out, edges = inputs()
-    every_word(a, b, out, edges)
+    a, b, out, edges, within = inputs()
+    every_word(a, b, out, edges, within)
+    padded = np.pad(a[0], 2 * LANES + 2)
+    for i in range(-LANES - 1, 2 * LANES + 2):
+        start = 2 * LANES + 2 + i
+        np.testing.assert_array_equal(within[i + LANES + 1], padded[start : start + LANES])
     u, v, w = a[0, 1 : LANES + 1], a[1, :LANES], b[2, 1 : LANES + 1]
     np.testing.assert_allclose(out[0], u + v * 2 - a[0, 3], rtol=1e-6)
     np.testing.assert_allclose(out[1], np.maximum(u, 0) - 3 * v, rtol=1e-6)

@@ -99,7 +99,11 @@ def conv_transpose2d_backward(
     groups: int,
 ) -> tuple[Array, Array, Array]:
     """Back through copy and add: a convolution of dy gives dx, and in dw the two maps change places."""
-    dx, dw, db = fresh_like(x), fresh_like(w), np.empty(dy.shape[1], w.dtype)  # (N, C, H, W), (C, KG, KH, KW), (K,)
+    dx, dw, db = (
+        fresh_like(x),
+        fresh_like(w),
+        np.empty(dy.shape[1], w.dtype),
+    )  # (N, C, H, W), (C, KG, KH, KW), (K,)
     if suits_patches(w, dy, x, stride, padding, groups):
         pointwise.patch_gradients(dx, dw, dy, x, w)
     else:
@@ -157,7 +161,12 @@ def suits_patches(w: Array, large: Array, small: Array, stride: Pair, padding: P
     KH, KW = w.shape[2:]
     covered = large.shape[2:] == (small.shape[2] * KH, small.shape[3] * KW)
     return (
-        w.dtype == np.float32 and (KH, KW) == stride and KW == 2 and covered and padding == (0, 0) and groups == 1
+        w.dtype == np.float32
+        and (KH, KW) == stride
+        and KW == 2
+        and covered
+        and padding == (0, 0)
+        and groups == 1
     )
 
 

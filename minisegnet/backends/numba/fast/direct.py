@@ -32,7 +32,18 @@ from minisegnet.buffers import fresh
 from minisegnet.sizes import Pair
 
 from ..launch import helper, parallel_kernel
-from .vectors import LANES, deinterleave, interleave, load, load_first, load_within, registers, spread, store, total
+from .vectors import (
+    LANES,
+    deinterleave,
+    interleave,
+    load,
+    load_first,
+    load_within,
+    registers,
+    spread,
+    store,
+    total,
+)
 
 # A block of results. It must fit into the registers (32 with AVX-512, 16 before), beside ACROSS vectors of pixels and
 # a weight.
@@ -136,7 +147,7 @@ def fill_band(band, image, top, tall, pitch, row_phases, column_phases, stride, 
 
     The last vector of a row runs over into what comes next, and is written later (or lies beyond the end of the band).
     """
-    C, H, W = image.shape
+    C, H, _ = image.shape
     sh, sw = stride
     at = 0
     for c in range(C):
@@ -151,7 +162,10 @@ def fill_band(band, image, top, tall, pitch, row_phases, column_phases, stride, 
                             store(load_within(line, start + j), band, at + j)
                     elif sw == 2:
                         for j in range(0, pitch, LANES):
-                            left, right = load_within(line, start + 2 * j), load_within(line, start + 2 * j + LANES)
+                            left, right = (
+                                load_within(line, start + 2 * j),
+                                load_within(line, start + 2 * j + LANES),
+                            )
                             store(deinterleave(left, right)[0], band, at + j)
                     else:
                         for j in range(pitch):
@@ -239,7 +253,9 @@ def _sums(
                 if p < count * pitch:
                     for block in range(blocks):
                         k = block * OUT
-                        sum_block(result[k : k + OUT], band, p, offsets, weights[g, block], bias[g, k : k + OUT])
+                        sum_block(
+                            result[k : k + OUT], band, p, offsets, weights[g, block], bias[g, k : k + OUT]
+                        )
             put_rows(out[n, g * KG : (g + 1) * KG], result, KG, top, count, outputs[1], pitch, to, apart)
 
 

@@ -17,7 +17,18 @@ from minisegnet.arrays import Array
 from minisegnet.buffers import fresh
 
 from ..launch import helper, parallel_kernel
-from .direct import ACROSS, COLUMNS, FILTERS, OUT, PARTS, TAPS, bias_blocks, gradient_block, sum_block, transpose_block
+from .direct import (
+    ACROSS,
+    COLUMNS,
+    FILTERS,
+    OUT,
+    PARTS,
+    TAPS,
+    bias_blocks,
+    gradient_block,
+    sum_block,
+    transpose_block,
+)
 from .vectors import LANES, deinterleave, interleave, load, load_first, load_within, store, store_first
 
 PIXELS = 256  # of the gradient of the weights, at a time
@@ -49,7 +60,9 @@ def _products(y, x, weights, bias, panels):
             for p in range(start, min(P, start + WIDE), COLUMNS):
                 for block in range(blocks):
                     k = block * OUT
-                    sum_block(result, panels[worker, p - start :], 0, offsets, weights[block], bias[k : k + OUT])
+                    sum_block(
+                        result, panels[worker, p - start :], 0, offsets, weights[block], bias[k : k + OUT]
+                    )
                     for o in range(min(OUT, K - k)):
                         for v in range(ACROSS):
                             at = p + v * LANES
@@ -69,7 +82,9 @@ def put_patches(y, result, k, height, width, p, P, W):
             some = min(W - j, p + COLUMNS - at)  # pixels of this row of x
             line = y[filter_, height * i + a]
             for t in range(0, some, LANES):
-                left, right = interleave(load(result, row - k, at - p + t), load(result, row - k + 1, at - p + t))
+                left, right = interleave(
+                    load(result, row - k, at - p + t), load(result, row - k + 1, at - p + t)
+                )
                 store_first(2 * (some - t), left, line, 2 * (j + t))
                 store_first(2 * (some - t) - LANES, right, line, 2 * (j + t) + LANES)
             at += some
@@ -90,7 +105,9 @@ def _patches(y, x, weights, bias, panels, height, width, W):
             for p in range(start, min(P, start + WIDE), COLUMNS):
                 for block in range(blocks):
                     k = block * OUT
-                    sum_block(result, panels[worker, p - start :], 0, offsets, weights[block], bias[k : k + OUT])
+                    sum_block(
+                        result, panels[worker, p - start :], 0, offsets, weights[block], bias[k : k + OUT]
+                    )
                     put_patches(y[n], result, k, height, width, p, P, W)
 
 
@@ -108,18 +125,18 @@ def _panels(C: int) -> Array:
 
 def products(y: Array, x: Array, w: Array, b: Array) -> None:
     """y = b + w x for each pixel, with w (K, C)."""
-    (N, K), C = y.shape[:2], x.shape[1]
+    (N, K, H, W), C = y.shape, x.shape[1]
     weights = _packed(w)
     bias = bias_blocks(b, 1, len(weights))[0]
-    _products(y.reshape(N, K, -1), x.reshape(N, C, -1), weights, bias, _panels(C))
+    _products(y.reshape(N, K, H * W), x.reshape(N, C, H * W), weights, bias, _panels(C))
 
 
 def patches(y: Array, x: Array, w: Array, b: Array) -> None:
     """The transposed convolution with stride = kernel size of w (C, K, KH, KW): y = b + each pixel times its patch."""
-    (N, K), (C, _, KH, KW), W = y.shape[:2], w.shape, x.shape[3]
+    (N, _, H, W), (C, K, KH, KW) = x.shape, w.shape
     weights = _packed(w.reshape(C, K * KH * KW).T)
     bias = bias_blocks(np.repeat(b, KH * KW), 1, len(weights))[0]
-    _patches(y, x.reshape(N, C, -1), weights, bias, _panels(C), KH, KW, W)
+    _patches(y, x.reshape(N, C, H * W), weights, bias, _panels(C), KH, KW, W)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -150,7 +167,9 @@ def product_gradients(w: Array, y: Array, x: Array) -> None:
     """w (K, C) = the sum over all pixels of y (N, K, H, W) times x (N, C, H, W)."""
     (N, K), C = y.shape[:2], x.shape[1]
     P = y.shape[2] * y.shape[3]
-    offsets = np.zeros(-(-C // TAPS) * TAPS, np.int64)  # the channels that fill the last block read the first one
+    offsets = np.zeros(
+        -(-C // TAPS) * TAPS, np.int64
+    )  # the channels that fill the last block read the first one
     offsets[:C] = np.arange(C) * P
     parts = max(1, min(PARTS, N * -(-P // PIXELS)))
     totals = fresh((parts, offsets.size, -(-K // FILTERS) * FILTERS))
@@ -176,7 +195,7 @@ def _take_patches(taken, y, height, width):
 
 
 def patch_gradients(dx: Array, dw: Array, dy: Array, x: Array, w: Array) -> None:
-    """The gradients of ``patches``: with the pixels of each patch as channels, they are those of a 1 x 1 convolution."""
+    """The gradients of ``patches``: with a patch's pixels as channels, they are those of a 1 x 1 convolution."""
     (N, C, H, W), (_, K, KH, KW) = x.shape, w.shape
     taken = fresh((N, K * KH * KW, H, W))
     _take_patches(taken, dy, KH, KW)

@@ -304,7 +304,9 @@ class _Code:
                 all_lanes.align = size // 8
                 all_block = self.builder.block
             with otherwise:
-                some_lanes = self.call(f"masked.load.v{LANES}{letter}{size}.p0", zeros.type, place, align, mask, zeros)
+                some_lanes = self.call(
+                    f"masked.load.v{LANES}{letter}{size}.p0", zeros.type, place, align, mask, zeros
+                )
                 some_block = self.builder.block
         lanes = self.builder.phi(zeros.type)
         lanes.add_incoming(all_lanes, all_block)

@@ -31,8 +31,8 @@ are known at the six points, their products are added up over all tiles, and G^T
 
 .. math:: dg = G^T \big[ \sum_{tiles} (A\, dy\, A^T) \odot (B^T d B) \big] G
 
-Everything in V and M is cut into lines of a cache (64 bytes), and the 36 matrices of a block lie one line more apart than
-they are long. Were they a multiple of 4096 bytes apart, all 36 stores of a tile would compete for one place in the
+Everything in V and M is cut into lines of a cache (64 bytes), and the 36 matrices of a block lie one line more apart
+than they are long. Were they a multiple of 4096 bytes apart, all 36 stores of a tile would compete for one place in the
 first-level cache.
 """
 
@@ -78,11 +78,14 @@ def plan_tiles(images: int, size: tuple[int, int], most: int) -> Plan:
     columns = _even(all_columns, most)
     rows = _even(all_rows, max(1, most // columns))
     whole = rows == all_rows and columns == all_columns
-    return Plan(_even(images, max(1, most // (rows * columns))) if whole else 1, rows, columns, all_rows, all_columns)
+    return Plan(
+        _even(images, max(1, most // (rows * columns))) if whole else 1, rows, columns, all_rows, all_columns
+    )
 
 
 def _even(total: int, most: int) -> int:
     """Cut ``total`` into as few parts of at most ``most`` as possible; the size of the largest, if they are even."""
+    total = max(1, total)  # of an empty batch
     return -(-total // -(-total // most))
 
 
@@ -234,7 +237,11 @@ def _convolve(y, x, U, bias, V, M, tables, plan, padding, shares):
         for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
             share, piece = task % shares, task // shares % pieces
             top, n = task // (shares * pieces) % bands * rows, task // (shares * pieces * bands) * images
-            some, tall, wide = min(images, N - n), min(rows, all_rows - top), min(columns, all_columns - piece * columns)
+            some, tall, wide = (
+                min(images, N - n),
+                min(rows, all_rows - top),
+                min(columns, all_columns - piece * columns),
+            )
             area = tall * wide
             for c in range(C):
                 for m in range(some):
@@ -248,13 +255,17 @@ def _convolve(y, x, U, bias, V, M, tables, plan, padding, shares):
             for a in range(36):
                 for block in range(-(-(some * area) // BLOCK)):
                     for f in range(first, last):
-                        sums = M[worker, block, a, f * OUT * BLOCK : (f + 1) * OUT * BLOCK].reshape(OUT, BLOCK)
+                        sums = M[worker, block, a, f * OUT * BLOCK : (f + 1) * OUT * BLOCK].reshape(
+                            OUT, BLOCK
+                        )
                         sum_block(sums, V[worker, block, a], 0, channels, U[a, f], nothing)
             for k in range(first * OUT, min(K, last * OUT)):
                 for p in range(0, some * area, LANES):
                     tiles_out(result, p, M[worker, p // BLOCK], k * BLOCK + p % BLOCK)
                 for m in range(some):
-                    put_tiles(y[n + m, k], result, m * area, 4 * top, 4 * piece * columns, tall, wide, bias[k])
+                    put_tiles(
+                        y[n + m, k], result, m * area, 4 * top, 4 * piece * columns, tall, wide, bias[k]
+                    )
 
 
 @helper
@@ -300,7 +311,9 @@ def _filters(U, w, turned):
                 if k < K and channel < C:
                     for i in range(3):
                         for j in range(3):
-                            taps[3 * i + j, e] = w[channel, k, 2 - i, 2 - j] if turned else w[k, channel, i, j]
+                            taps[3 * i + j, e] = (
+                                w[channel, k, 2 - i, 2 - j] if turned else w[k, channel, i, j]
+                            )
             filters_at_points(flat, (task * wide + c) * OUT, taps)
 
 
@@ -317,7 +330,7 @@ def convolve(
     V = fresh((workers, blocks, 36, C * BLOCK + LINE))
     M = fresh((workers, blocks, 36, U.shape[1] * OUT * BLOCK + LINE))
     tables = fresh((workers, 36 + 16, -(-plan.tiles // LINE) * LINE + 2 * LINE))
-    _convolve(y, x, U, b, V, M, tables, tuple(plan), padding, min(U.shape[1], -(-workers // tasks)))
+    _convolve(y, x, U, b, V, M, tables, tuple(plan), padding, min(U.shape[1], -(-workers // max(1, tasks))))
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -380,7 +393,9 @@ def _values(V, width, x, dy, n, images, top, left, rows, columns, padding):
         for m in range(images):
             if channel < C:
                 image = x[n + m, channel]
-                take_tiles(pixels, m * area, image, 4 * top - padding[0], 4 * left - padding[1], rows, columns)
+                take_tiles(
+                    pixels, m * area, image, 4 * top - padding[0], 4 * left - padding[1], rows, columns
+                )
             else:
                 take_outputs(pixels, m * area, dy[n + m, channel - C], 4 * top, 4 * left, rows, columns)
         for p in range(0, images * area, LANES):
@@ -461,7 +476,9 @@ def weight_gradient(w: Array, dy: Array, x: Array, padding: tuple[int, int]) -> 
     plan = plan_tiles(N, (OH, OW), max(4 * BLOCK, CHUNK // (36 * (C + K))))
     width = -(-plan.tiles // LINE) * LINE
     V = fresh((36, (C + K) * width + LINE))
-    offsets = np.zeros(C + max(TAPS, NARROW), np.int64)  # the channels that fill the last block read the first one
+    offsets = np.zeros(
+        C + max(TAPS, NARROW), np.int64
+    )  # the channels that fill the last block read the first one
     offsets[:C] = np.arange(C) * width
     totals = fresh((36, offsets.size, -(-K // FILTERS) * FILTERS))
     totals[:] = 0

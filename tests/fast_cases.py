@@ -47,6 +47,14 @@ def convolutions(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def depthwises(draw: st.DrawFn) -> Case:
+    """One filter for each channel, any that fits, strides of 1 and 2 across."""
+    case = draw(convolutions())
+    stride = draw(st.sampled_from([(1, 1), (1, 1), (case.stride[0], 1), (case.stride[0], 2)]))
+    return case._replace(C=1, K=1, groups=case.C, stride=stride)
+
+
+@st.composite
 def winograds(draw: st.DrawFn) -> Case:
     """3 x 3 taps, stride 1; maps around the edges of tiles (4) and of vectors of tiles (4 * LANES)."""
     padding = draw(st.tuples(st.integers(0, 4), st.integers(0, 4)))

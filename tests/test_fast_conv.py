@@ -15,12 +15,12 @@ reason = ops.why_not("numba")
 if reason:
     pytest.skip(reason, allow_module_level=True)
 
-from fast_cases import Arrays, Case, arrays, convolutions, patches, pointwises, winograds  # noqa: E402
+from fast_cases import Arrays, Case, arrays, convolutions, depthwises, patches, pointwises, winograds  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from minisegnet.backends.numba import conv  # noqa: E402
-from minisegnet.backends.numba.fast import direct, pointwise, vectors, winograd  # noqa: E402
+from minisegnet.backends.numba.fast import depthwise, direct, pointwise, vectors, winograd  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 plan_tiles = winograd.plan_tiles
@@ -92,6 +92,21 @@ def test_tasks_cover_the_tiles_once() -> None:
     assert tuple(plan_tiles(9, (8, 8), 32)) == (5, 2, 2, 2, 2)  # 5 and 4 rather than 8 and 1
     assert tuple(plan_tiles(1, (5, 400), 32)) == (1, 1, 25, 2, 100)
     assert plan_tiles(0, (8, 8), 32).images == 1
+
+
+@settings(max_examples=EXAMPLES)
+@given(depthwises())
+def test_depthwise(case: Case) -> None:
+    given = arrays(case)
+    y, dx, dw = (np.full(a.shape, np.nan, np.float32) for a in (given.y, given.dx, given.dw))
+    depthwise.gather(y, given.x, given.w, given.b, case.stride, case.padding, case.dilation)
+    depthwise.weight_gradient(dw, given.dy, given.x, case.stride, case.padding, case.dilation)
+    close(y, given.y, 2e-6, "y")
+    close(dw, given.dw, 5e-6, "dw")
+    if case.stride == (1, 1):
+        zeros = np.zeros(case.groups, np.float32)
+        depthwise.scatter(dx, given.dy, given.w, zeros, case.padding, case.dilation)
+        close(dx, given.dx, 2e-6, "dx")
 
 
 @settings(max_examples=EXAMPLES)
@@ -179,13 +194,48 @@ def small_and_large(channels: int, size: int) -> tuple[Any, Any]:
     return x, rng.standard_normal((channels, channels, 3, 3)).astype(np.float32)
 
 
-def test_the_table_chooses() -> None:
-    def text(K: int, C: int, k: int, dtype: Any = np.float32, groups: int = 1) -> str:
-        return conv.text_for(np.empty((K, C, k, k), dtype), groups)
+def text(
+    w: tuple[int, ...], small: tuple[int, int] = (20, 20), large: tuple[int, int] = (20, 20), dtype: Any = np.float32,
+    stride: Any = (1, 1), padding: Any = (1, 1), dilation: Any = (1, 1), groups: int = 1,
+) -> str:  # fmt: skip
+    maps = (np.empty((1, 1, *size), dtype) for size in (small, large))
+    return conv.text_for(np.empty(w, dtype), *maps, stride, padding, dilation, groups)
 
-    assert text(16, 3, 3) == "direct" and text(21, 16, 1) == "direct"
-    assert text(1, 1, 3) == "plain" and text(64, 1, 3, groups=64) == "plain"
-    assert text(16, 16, 3, np.float64) == "columns" and text(16, 3, 3, np.float64) == "plain"
+
+def test_the_table_chooses() -> None:
+    assert text((16, 3, 3, 3)) == "direct" and text((3, 1, 3, 3)) == "plain"
+    assert text((16, 16, 3, 3), dtype=np.float64) == "columns"
+    assert (
+        text((16, 3, 3, 3), dtype=np.float64) == text((64, 1, 3, 3), dtype=np.float64, groups=64) == "plain"
+    )
+
+
+def test_depthwise_only_with_one_filter_for_each_channel() -> None:
+    assert text((64, 1, 3, 3), groups=64) == text((1, 1, 5, 5)) == "depthwise"
+    assert text((64, 1, 3, 3), groups=64, stride=(3, 2)) == "depthwise"
+    assert text((64, 1, 3, 3), groups=64, stride=(2, 3)) == "plain"
+    assert text((64, 1, 3, 3), groups=32) == "plain" and text((64, 2, 3, 3), groups=32) == "direct"
+
+
+def test_winograd_only_where_it_may() -> None:
+    w = (16, 16, 3, 3)
+    assert text(w) == text(w, dilation=(1, 1), padding=(0, 2)) == "winograd"
+    assert text(w, stride=(2, 1)) == text(w, dilation=(1, 2)) == text(w, groups=2) == "direct"
+    assert text((16, 16, 5, 5)) == text((15, 48, 3, 3)) == text((48, 15, 3, 3)) == "direct"
+    assert text(w, small=(15, 17)) == "direct" and text(w, small=(16, 16)) == "winograd"
+    assert text(w, dtype=np.float64) == "columns"
+
+
+def test_products_only_where_filters_do_not_overlap() -> None:
+    w = (8, 8, 1, 1)
+    assert text(w, padding=(0, 0)) == "pointwise"
+    assert text(w, padding=(0, 1)) == text(w, padding=(0, 0), stride=(2, 1)) == "direct"
+    assert text((8, 4, 1, 1), padding=(0, 0), groups=2) == "plain"
+    w, maps = (8, 8, 3, 2), {"small": (4, 5), "padding": (0, 0)}
+    assert text(w, large=(12, 10), stride=(3, 2), **maps) == "patches"
+    assert text(w, large=(11, 10), stride=(3, 2), **maps) == "direct"  # cropped, or with output_padding
+    assert text(w, large=(12, 10), stride=(2, 2), **maps) == "direct"
+    assert text((8, 8, 3, 3), large=(12, 15), stride=(3, 3), **maps) == "direct"
 
 
 @compiled_only
@@ -207,38 +257,9 @@ def test_exact_convolutions_keep_winograd_out() -> None:
 
 
 def test_the_whole_program_can_be_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, w = small_and_large(48, 36)
-    y = np.empty((1, 48, 36, 36), np.float32)
-    assert conv.suits_winograd(y, w, (1, 1), (1, 1), 1)
+    assert text((48, 48, 3, 3)) == "winograd"
     monkeypatch.setenv("MINISEGNET_EXACT", "1")
-    assert not conv.suits_winograd(y, w, (1, 1), (1, 1), 1)
-
-
-def test_winograd_only_where_it_may() -> None:
-    y, w = np.empty((1, 48, 36, 36), np.float32), np.zeros((48, 48, 3, 3), np.float32)
-    assert conv.suits_winograd(y, w, (1, 1), (1, 1), 1)
-    assert not conv.suits_winograd(y, w, (2, 1), (1, 1), 1)
-    assert not conv.suits_winograd(y, w, (1, 1), (1, 2), 1)
-    assert not conv.suits_winograd(y, w, (1, 1), (1, 1), 2)
-    assert not conv.suits_winograd(y, w.astype(np.float64), (1, 1), (1, 1), 1)
-    assert not conv.suits_winograd(y, np.empty((48, 48, 5, 5), np.float32), (1, 1), (1, 1), 1)
-    assert not conv.suits_winograd(y, np.empty((15, 48, 3, 3), np.float32), (1, 1), (1, 1), 1)
-    assert not conv.suits_winograd(y[:, :, :15, :17], w, (1, 1), (1, 1), 1)
-
-
-def test_products_only_where_filters_do_not_overlap() -> None:
-    w = np.empty((8, 8, 1, 1), np.float32)
-    assert conv.suits_pointwise(w, (1, 1), (0, 0), 1)
-    assert not conv.suits_pointwise(w, (1, 1), (0, 1), 1) and not conv.suits_pointwise(w, (2, 1), (0, 0), 1)
-    assert not conv.suits_pointwise(w, (1, 1), (0, 0), 2)
-    assert not conv.suits_pointwise(w.astype(np.float64), (1, 1), (0, 0), 1)
-    w, large, small = np.empty((8, 8, 3, 2), np.float32), np.empty((1, 8, 12, 10)), np.empty((1, 8, 4, 5))
-    assert conv.suits_patches(w, large, small, (3, 2), (0, 0), 1)
-    assert not conv.suits_patches(w, large[:, :, :-1], small, (3, 2), (0, 0), 1)  # output_padding, or cropped
-    assert not conv.suits_patches(w, large, small, (2, 2), (0, 0), 1)
-    assert not conv.suits_patches(w, large, small, (3, 2), (1, 0), 1)
-    assert not conv.suits_patches(w, large, small, (3, 2), (0, 0), 2)
-    assert not conv.suits_patches(w.astype(np.float64), large, small, (3, 2), (0, 0), 1)
+    assert text((48, 48, 3, 3)) == "direct"
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ RUN = """
 import faulthandler, sys
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
-from fast_cases import arrays, convolutions, patches, pointwises, winograds
+from fast_cases import arrays, convolutions, depthwises, patches, pointwises, winograds
 from guard_pages import guarded
-from minisegnet.backends.numba.fast import direct, pointwise, winograd
+from minisegnet.backends.numba.fast import depthwise, direct, pointwise, winograd
 
 before = sys.argv[1] == "before"
 for text in (direct, pointwise, winograd):  # scratch is guarded, too
@@ -54,6 +54,15 @@ def tiles(case):
     winograd.weight_gradient(a.dw, a.dy, a.x, case.padding)
 
 @examples
+@given(depthwises())
+def planes(case):
+    a, zeros = guard(case), guarded(np.zeros(case.groups, np.float32), before)
+    depthwise.gather(a.y, a.x, a.w, a.b, case.stride, case.padding, case.dilation)
+    depthwise.weight_gradient(a.dw, a.dy, a.x, case.stride, case.padding, case.dilation)
+    if case.stride == (1, 1):
+        depthwise.scatter(a.dx, a.dy, a.w, zeros, case.padding, case.dilation)
+
+@examples
 @given(pointwises())
 def points(case):
     a = guard(case)
@@ -69,6 +78,7 @@ def covers(case):
 
 blocks()
 tiles()
+planes()
 points()
 covers()
 print("whole")

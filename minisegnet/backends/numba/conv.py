@@ -9,9 +9,8 @@ without gaps (stride 1) can be loaded as a vector.
 Each iteration of a ``prange`` writes one row (or one filter plane) that no other iteration touches, so that
 the result does not depend on the number of threads.
 
-Where a filter sums over many products, these loops fetch much and compute little. ``fast/direct.py`` (float32) and
-``fast/columns.py`` (float64) have other texts of the same three kernels for that, and ``fast/winograd.py`` saves
-multiplications; ``text_for`` and ``suits_winograd`` choose.
+Where a filter sums over many products, these loops fetch much and compute little. The files in ``fast/`` have other
+texts of the same three kernels for that; ``text_for`` chooses.
 """
 
 import math
@@ -24,7 +23,7 @@ from minisegnet.buffers import fresh, fresh_like
 from minisegnet.exactness import convolutions_are_exact
 from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 
-from .fast import columns, direct, pointwise, winograd
+from .fast import columns, depthwise, direct, pointwise, winograd
 from .launch import helper, parallel_kernel
 
 
@@ -104,7 +103,7 @@ def conv_transpose2d_backward(
         fresh_like(w),
         np.empty(dy.shape[1], w.dtype),
     )  # (N, C, H, W), (C, KG, KH, KW), (K,)
-    if suits_patches(w, dy, x, stride, padding, groups):
+    if text_for(w, x, dy, stride, padding, dilation, groups) == "patches":
         pointwise.patch_gradients(dx, dw, dy, x, w)
     else:
         gather(dx, dy, w, np.zeros(x.shape[1], x.dtype), stride, padding, dilation, groups)
@@ -117,124 +116,118 @@ def conv_transpose2d_backward(
 # Which text runs. y is the small map and x the large one, as in the kernels below.
 
 
-def text_for(w: Array, groups: int) -> str:
-    """Choose the text: plain, direct or columns (or winograd, if ``suits_winograd``).
+def text_for(
+    w: Array, small: Array, large: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> str:
+    """Choose the text for filters w (K, C/groups, KH, KW) between a small and a large map.
 
-    | | few products a pixel | many |
+    | text | dtype | when |
     |---|---|---|
-    | float32 | plain | direct (register blocks) |
-    | float64 | plain | columns |
+    | depthwise | float32 | each channel has one filter of its own |
+    | pointwise | float32 | 1 x 1: each output pixel sees one input pixel |
+    | patches | float32 | stride = kernel size, no edges: each pixel of the large map belongs to one of the small |
+    | winograd | float32 | 3 x 3, dense, from 16 channels on both sides and 256 pixels on |
+    | direct | float32 | all else that has at least 32 products a pixel |
+    | columns | float64 | from 8 channels on both sides on |
+    | plain | | the rest |
 
-    To get a block of pixels ready costs the same whatever is done with it. Measured on one core, for 1 to 8 channels
-    and filters, with 3 x 3 and with 1 x 1 taps: ``direct`` is faster than the plain loops from some 32 products a pixel
-    on, and eight times at 8 x 8 x 3 x 3. ``columns`` wins from 8 channels to 8 on.
+    The numbers were measured on one core. ``direct`` overtakes the plain loops at some 32 products a pixel, and is
+    eight times as fast at 8 x 8 x 3 x 3. ``direct``'s time over Winograd's, forward and gradient of the filters: 8 to 8
+    channels 1.0 and 0.8, 16 to 16 1.3 and 1.1, 64 to 64 2.0 and 1.7; 256 to 256 on 64 pixels 0.6 and 1.1, 128 to 128
+    on 256 pixels 1.2 and 1.4.
     """
     K, CG, KH, KW = w.shape
-    KG = K // groups
-    if w.dtype == np.float32:
-        return "direct" if KG * CG * KH * KW >= 32 else "plain"
-    return "columns" if KG >= 8 and CG >= 8 else "plain"
-
-
-def suits_winograd(y: Array, w: Array, stride: Pair, dilation: Pair, groups: int) -> bool:
-    """Whether Winograd's tiles pay: dense 3 x 3 filters, some channels, and a map worth turning the filters for.
-
-    What its steps before and after the products cost doesn't grow with the number of channels on the other side, and
-    what turning the filters costs doesn't grow with the map. Measured on one core, ``direct``'s time over Winograd's,
-    forward and gradient of the filters: 8 to 8 channels 1.0 and 0.8, 16 to 16 1.3 and 1.1, 64 to 64 2.0 and 1.7;
-    256 to 256 on 64 pixels 0.6 and 1.1, 128 to 128 on 256 pixels 1.2 and 1.4.
-    """
-    if w.dtype != np.float32 or w.shape[2:] != (3, 3) or (stride, dilation, groups) != ((1, 1), (1, 1), 1):
-        return False
-    pixels = y.shape[0] * y.shape[2] * y.shape[3]
-    return min(w.shape[:2]) >= 16 and pixels >= 256 and not convolutions_are_exact()
-
-
-def suits_pointwise(w: Array, stride: Pair, padding: Pair, groups: int) -> bool:
-    """Whether each output pixel comes from one input pixel alone: a matrix product, if it is large enough to pay."""
-    one = w.shape[2:] == (1, 1) and (stride, padding, groups) == ((1, 1), (0, 0), 1)
-    return one and w.dtype == np.float32 and w.size >= 32
-
-
-def suits_patches(w: Array, large: Array, small: Array, stride: Pair, padding: Pair, groups: int) -> bool:
-    """Whether each pixel of the large map comes from one pixel of the small one: stride = kernel size, and no edges."""
-    KH, KW = w.shape[2:]
-    covered = large.shape[2:] == (small.shape[2] * KH, small.shape[3] * KW)
-    return (
-        w.dtype == np.float32
-        and (KH, KW) == stride
-        and KW == 2
-        and covered
-        and padding == (0, 0)
-        and groups == 1
-    )
+    enough = (K // groups) * CG * KH * KW >= 32
+    if w.dtype != np.float32:
+        return "columns" if K // groups >= 8 and CG >= 8 else "plain"
+    if groups == K and CG == 1 and stride[1] <= 2:
+        return "depthwise"
+    if groups == 1 and padding == (0, 0) and enough:
+        if (KH, KW) == stride == (1, 1):
+            return "pointwise"
+        covered = large.shape[2:] == (small.shape[2] * KH, small.shape[3] * KW)
+        if (KH, KW) == stride and KW == 2 and covered:
+            return "patches"
+    if (KH, KW) == (3, 3) and stride == dilation == (1, 1) and groups == 1 and min(K, CG) >= 16:
+        pixels = small.shape[0] * small.shape[2] * small.shape[3]
+        if pixels >= 256 and not convolutions_are_exact():
+            return "winograd"
+    return "direct" if enough else "plain"
 
 
 def gather(
     y: Array, x: Array, w: Array, b: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> None:
     """y = b + w * x."""
-    text = text_for(w, groups)
-    if suits_winograd(y, w, stride, dilation, groups):
-        winograd.convolve(y, x, w, b, padding)
-    elif suits_pointwise(w, stride, padding, groups):
-        pointwise.products(y, x, w[:, :, 0, 0], b)
-    elif text == "plain":
-        _gather(y, x, w, b, stride, padding, dilation, groups)
-    elif text == "direct":
-        direct.gather(y, x, w, b, stride, padding, dilation, groups)
-    else:
-        (N, K, OH, OW), kernel_size = y.shape, w.shape[2:]
-        small, filters = (
-            y.reshape(N, K, OH * OW),
-            w.reshape(K, math.prod(w.shape[1:])),
-        )  # (N, K, OH*OW), (K, Q)
-        columns.gather(small, x, filters, b, (OH, OW), kernel_size, stride, padding, dilation, groups)
+    match text_for(w, y, x, stride, padding, dilation, groups):
+        case "depthwise":
+            depthwise.gather(y, x, w, b, stride, padding, dilation)
+        case "pointwise":
+            pointwise.products(y, x, w[:, :, 0, 0], b)
+        case "winograd":
+            winograd.convolve(y, x, w, b, padding)
+        case "direct" | "patches":
+            direct.gather(y, x, w, b, stride, padding, dilation, groups)
+        case "columns":
+            small, filters = _flat(w, y)
+            columns.gather(small, x, filters, b, y.shape[2:], w.shape[2:], stride, padding, dilation, groups)
+        case _:
+            _gather(y, x, w, b, stride, padding, dilation, groups)
 
 
 def scatter(
     x: Array, y: Array, w: Array, b: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> None:
     """x = b + (w transposed) * y."""
-    text = text_for(w, groups)
-    if suits_winograd(x, w, stride, dilation, groups):
-        winograd.convolve(x, y, w, b, (2 - padding[0], 2 - padding[1]), turned=True)
-    elif suits_pointwise(w, stride, padding, groups):
-        pointwise.products(x, y, w[:, :, 0, 0].T, b)
-    elif suits_patches(w, x, y, stride, padding, groups):
-        pointwise.patches(x, y, w, b)
-    elif text == "plain":
-        _scatter(x, y, w, b, stride, padding, dilation, groups)
-    elif text == "direct":
-        direct.scatter(x, y, w, b, stride, padding, dilation, groups)
-    else:
-        (N, K, OH, OW), kernel_size = y.shape, w.shape[2:]
-        filters = w.reshape(groups, K // groups, math.prod(w.shape[1:]))  # (groups, KG, Q)
-        turned = np.ascontiguousarray(filters.transpose(0, 2, 1))  # (groups, Q, KG)
-        small = y.reshape(N, K, OH * OW)  # (N, K, OH*OW)
-        columns.scatter(x, small, turned, b, (OH, OW), kernel_size, stride, padding, dilation, groups)
+    text = text_for(w, y, x, stride, padding, dilation, groups)
+    if text == "depthwise" and stride != (1, 1):
+        text = "plain"
+    match text:
+        case "depthwise":
+            depthwise.scatter(x, y, w, b, padding, dilation)
+        case "pointwise":
+            pointwise.products(x, y, w[:, :, 0, 0].T, b)
+        case "patches":
+            pointwise.patches(x, y, w, b)
+        case "winograd":
+            winograd.convolve(x, y, w, b, (2 - padding[0], 2 - padding[1]), turned=True)
+        case "direct":
+            direct.scatter(x, y, w, b, stride, padding, dilation, groups)
+        case "columns":
+            small, filters = _flat(w, y)
+            filters = filters.reshape(groups, len(w) // groups, filters.shape[1])  # (groups, KG, Q)
+            turned = np.ascontiguousarray(filters.transpose(0, 2, 1))  # (groups, Q, KG)
+            columns.scatter(x, small, turned, b, y.shape[2:], w.shape[2:], stride, padding, dilation, groups)
+        case _:
+            _scatter(x, y, w, b, stride, padding, dilation, groups)
 
 
 def weight_gradient(
     w: Array, y: Array, x: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> None:
     """w = the sum of y times x over all the pairs of pixels that each weight joins."""
-    text = text_for(w, groups)
-    if suits_winograd(y, w, stride, dilation, groups):
-        winograd.weight_gradient(w, y, x, padding)
-    elif suits_pointwise(w, stride, padding, groups):
-        pointwise.product_gradients(w[:, :, 0, 0], y, x)
-    elif text == "plain":
-        _weight_gradient(w, y, x, stride, padding, dilation, groups)
-    elif text == "direct":
-        direct.weight_gradient(w, y, x, stride, padding, dilation, groups)
-    else:
-        (N, K, OH, OW), kernel_size = y.shape, w.shape[2:]
-        small, filters = (
-            y.reshape(N, K, OH * OW),
-            w.reshape(K, math.prod(w.shape[1:])),
-        )  # (N, K, OH*OW), (K, Q)
-        columns.weight_gradient(filters, small, x, (OH, OW), kernel_size, stride, padding, dilation, groups)
+    match text_for(w, y, x, stride, padding, dilation, groups):
+        case "depthwise":
+            depthwise.weight_gradient(w, y, x, stride, padding, dilation)
+        case "pointwise":
+            pointwise.product_gradients(w[:, :, 0, 0], y, x)
+        case "winograd":
+            winograd.weight_gradient(w, y, x, padding)
+        case "direct" | "patches":
+            direct.weight_gradient(w, y, x, stride, padding, dilation, groups)
+        case "columns":
+            small, filters = _flat(w, y)
+            columns.weight_gradient(
+                filters, small, x, y.shape[2:], w.shape[2:], stride, padding, dilation, groups
+            )
+        case _:
+            _weight_gradient(w, y, x, stride, padding, dilation, groups)
+
+
+def _flat(w: Array, y: Array) -> tuple[Array, Array]:
+    """The small map and the filters as matrices, as ``columns`` wants them."""
+    N, K, OH, OW = y.shape
+    return y.reshape(N, K, OH * OW), w.reshape(K, math.prod(w.shape[1:]))  # (N, K, OH*OW), (K, Q)
 
 
 # ---------------------------------------------------------------------------------------------------------

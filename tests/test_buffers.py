@@ -1,0 +1,174 @@
+"""Memory is lent again only when nobody can look at it any more."""
+
+import gc
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minisegnet import buffers
+from minisegnet.buffers import LINE, PAGE, SMALLEST, Pool, fresh, fresh_like
+
+LARGE = (8, SMALLEST)  # of bytes: half a megabyte
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Pool:
+    own = Pool(1 << 30)
+    monkeypatch.setattr(buffers, "POOL", own)
+    return own
+
+
+def address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+@pytest.mark.parametrize("shape", [3, (), (0,), (0, 1 << 20), (5, 7), (3, SMALLEST), 2 * SMALLEST])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, bool, np.uint8])
+def test_fresh_is_an_ordinary_array(shape: Any, dtype: Any) -> None:
+    a = fresh(shape, dtype)
+    expected = np.empty(shape, dtype)
+    assert type(a) is np.ndarray and a.shape == expected.shape and a.dtype == dtype
+    assert a.flags.c_contiguous and a.flags.writeable and a.flags.aligned
+    a[...] = 1
+    assert a.sum() == a.size
+    b = fresh_like(a)
+    assert b.shape == a.shape and b.dtype == a.dtype and not np.shares_memory(a, b)
+    if a.nbytes >= SMALLEST:
+        assert address(a) % LINE == address(b) % LINE == 0
+
+
+def test_a_block_comes_back_when_its_array_goes(pool: Pool) -> None:
+    a = fresh(LARGE, np.uint8)
+    first = address(a)
+    del a
+    assert address(fresh(LARGE, np.uint8)) == first
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda a: a[3:, ::2],
+        lambda a: a.T[5:][::-1].view(np.int8),
+        lambda a: a.ravel()[1:][1:].reshape(-1, 1),
+        lambda a: memoryview(a),
+        lambda a: np.asarray(memoryview(a))[2:],
+        lambda a: np.broadcast_to(a[:1], (4, *a[:1].shape)),
+        lambda a: np.lib.stride_tricks.sliding_window_view(a, 3, axis=0),
+        lambda a: iter(a),
+        lambda a: a.flat,
+        lambda a: lambda: a[0],
+        lambda a: np.from_dlpack(a)[1:],
+        lambda a: a.view(np.ma.MaskedArray)[2:],
+    ],
+)
+def test_never_while_a_view_of_it_lives(pool: Pool, look: Any) -> None:
+    a = fresh(LARGE, np.uint8)
+    a[:] = 1
+    first, view = address(a), look(a)
+    del a
+    others = [fresh(LARGE, np.uint8) for _ in range(3)]
+    for other in others:
+        assert address(other) != first
+        other[:] = 2
+    del view, others
+    gc.collect()
+    assert first in [address(a) for a in [fresh(LARGE, np.uint8) for _ in range(4)]]
+
+
+def test_a_cycle_gives_its_block_back_when_it_is_collected(pool: Pool) -> None:
+    cycle: list[Any] = [fresh(LARGE, np.uint8)]
+    cycle.append(cycle)
+    first = address(cycle[0])
+    del cycle
+    gc.collect()
+    assert address(fresh(LARGE, np.uint8)) == first
+
+
+def test_a_smaller_array_takes_a_block_that_is_not_far_too_large(pool: Pool) -> None:
+    first = address(fresh(100 * PAGE, np.uint8))
+    assert address(fresh(90 * PAGE, np.uint8)) == first
+    small = fresh(70 * PAGE, np.uint8)
+    assert small.nbytes <= pool.lent <= 72 * PAGE
+
+
+def test_no_more_memory_than_at_the_busiest_moment(pool: Pool) -> None:
+    one, two = fresh(100 * PAGE, np.uint8), fresh(200 * PAGE, np.uint8)
+    most = pool.most_lent
+    del one, two
+    other = fresh(60 * PAGE, np.uint8)  # neither fits: the one that came back first makes room
+    assert pool.lent + pool.idle <= most == pool.most_lent
+    assert other.nbytes <= pool.lent < 62 * PAGE
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(SMALLEST, 20 * SMALLEST)), max_size=40))
+def test_whatever_comes_and_goes(moves: list[tuple[bool, int]]) -> None:
+    own, before = Pool(1 << 22), buffers.POOL
+    buffers.POOL = own
+    try:
+        held: list[Any] = []
+        for number, (take, size) in enumerate(moves):
+            if take or not held:
+                held.append(fresh(size, np.uint8))
+                held[-1][:] = number % 251
+                held[-1][0] = len(held) % 251
+            else:
+                del held[size % len(held)]
+            assert own.lent + own.idle <= max(own.most_lent, own.lent) and own.idle <= 1 << 22
+            for a, b in zip(held, held[1:], strict=False):
+                assert not np.shares_memory(a, b)
+            for a in held:
+                assert (a[1:] == a[1]).all()
+        assert own.lent >= sum(a.nbytes for a in held)
+    finally:
+        buffers.POOL = before
+
+
+def test_idle_memory_has_a_limit_and_can_be_forgotten(pool: Pool) -> None:
+    pool.most_idle = 150 * PAGE
+    several = [fresh(100 * PAGE - LINE, np.uint8) for _ in range(3)]
+    del several
+    one = fresh(20 * PAGE, np.uint8)
+    assert pool.idle == 100 * PAGE
+    buffers.forget()
+    assert pool.idle == 0 and pool.lent >= one.nbytes
+
+
+def test_several_threads_never_get_the_same_block(pool: Pool) -> None:
+    wrong: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(200):
+            a = fresh(SMALLEST, np.uint8)
+            a[:] = number
+            b = fresh(2 * SMALLEST, np.uint8)
+            b[:] = number
+            if not ((a == number).all() and (b == number).all()):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    buffers.forget()
+    assert pool.lent == pool.idle == 0
+
+
+def test_too_much_is_a_memory_error_and_nothing_is_lost(pool: Pool) -> None:
+    with pytest.raises(MemoryError):
+        fresh(1 << 60, np.uint8)
+    gc.collect()
+    fresh(LARGE, np.uint8)
+    buffers.forget()
+    assert pool.lent == 0
+
+
+def test_poison_fills_what_is_lent_with_nan(pool: Pool) -> None:
+    pool.poison = True
+    assert np.isnan(fresh((3, 5))).all() and np.isnan(fresh((3, SMALLEST), np.float64)).all()
+    assert (fresh(4, np.int64) == -1).all()

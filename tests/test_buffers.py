@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,7 @@ def test_whatever_comes_and_goes(moves: list[tuple[bool, int]]) -> None:
             else:
                 del held[size % len(held)]
             assert own.lent + own.idle <= max(own.most_lent, own.lent) and own.idle <= 1 << 22
-            for a, b in zip(held, held[1:], strict=False):
+            for a, b in pairwise(held):
                 assert not np.shares_memory(a, b)
             for a in held:
                 assert (a[1:] == a[1]).all()

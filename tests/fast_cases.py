@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from minisegnet import ops
 from minisegnet.backends.numba.fast import direct
+from minisegnet.backends.numba.fast.vectors import LANES
 from minisegnet.sizes import conv2d_size
 
 BLOCK, WIDE = direct.OUT, direct.COLUMNS
@@ -52,6 +53,30 @@ def depthwises(draw: st.DrawFn) -> Case:
     case = draw(convolutions())
     stride = draw(st.sampled_from([(1, 1), (1, 1), (case.stride[0], 1), (case.stride[0], 2)]))
     return case._replace(C=1, K=1, groups=case.C, stride=stride)
+
+
+@st.composite
+def wides(draw: st.DrawFn) -> Case:
+    """One wide filter for each channel, with a stride across."""
+    case = draw(convolutions())
+    kernel, stride = (
+        (case.kernel[0], draw(st.sampled_from([LANES, 2 * LANES]))),
+        (case.stride[0], draw(st.integers(2, LANES))),
+    )
+    size, padding = (
+        (case.size[0], kernel[1] + draw(st.integers(0, 2 * LANES))),
+        (case.padding[0], draw(st.integers(0, 9))),
+    )
+    return case._replace(
+        C=1,
+        K=1,
+        groups=case.C,
+        kernel=kernel,
+        stride=stride,
+        size=size,
+        padding=padding,
+        dilation=(case.dilation[0], 1),
+    )
 
 
 @st.composite

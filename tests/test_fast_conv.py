@@ -15,7 +15,7 @@ reason = ops.why_not("numba")
 if reason:
     pytest.skip(reason, allow_module_level=True)
 
-from fast_cases import Arrays, Case, arrays, convolutions, depthwises, patches, pointwises, winograds  # noqa: E402
+from fast_cases import Arrays, Case, arrays, convolutions, depthwises, patches, pointwises, wides, winograds  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
@@ -107,6 +107,19 @@ def test_depthwise(case: Case) -> None:
         zeros = np.zeros(case.groups, np.float32)
         depthwise.scatter(dx, given.dy, given.w, zeros, case.padding, case.dilation)
         close(dx, given.dx, 2e-6, "dx")
+
+
+@settings(max_examples=EXAMPLES)
+@given(wides())
+def test_wide_filters(case: Case) -> None:
+    given, options = arrays(case), (case.stride, case.padding, case.dilation)
+    y, dx, dw = (np.full(a.shape, np.nan, np.float32) for a in (given.y, given.dx, given.dw))
+    depthwise.gather_wide(y, given.x, given.w, given.b, *options)
+    depthwise.scatter_wide(dx, given.dy, given.w, np.zeros(case.groups, np.float32), *options)
+    depthwise.weight_gradient_wide(dw, given.dy, given.x, *options)
+    close(y, given.y, 2e-6, "y")
+    close(dx, given.dx, 2e-6, "dx")
+    close(dw, given.dw, 5e-6, "dw")
 
 
 @settings(max_examples=EXAMPLES)
@@ -214,6 +227,13 @@ def test_depthwise_only_with_one_filter_for_each_channel() -> None:
     assert text((64, 1, 3, 3), groups=64) == text((1, 1, 5, 5)) == "depthwise"
     assert text((64, 1, 3, 3), groups=64, stride=(3, 2)) == "depthwise"
     assert text((64, 1, 3, 3), groups=64, stride=(2, 3)) == "plain"
+    wide = (21, 1, 16, 2 * vectors.LANES)
+    assert (
+        text(wide, stride=(8, 8), groups=21)
+        == text(wide, stride=(1, 2), dilation=(2, 1), groups=21)
+        == "wide"
+    )
+    assert text(wide, groups=21) == text(wide, stride=(2, 2), dilation=(1, 2), groups=21) == "depthwise"
     assert text((64, 1, 3, 3), groups=32) == "plain" and text((64, 2, 3, 3), groups=32) == "direct"
 
 

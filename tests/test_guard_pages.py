@@ -19,12 +19,12 @@ RUN = """
 import faulthandler, sys
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
-from fast_cases import arrays, convolutions, depthwises, patches, pointwises, winograds
+from fast_cases import arrays, convolutions, depthwises, patches, pointwises, wides, winograds
 from guard_pages import guarded
 from minisegnet.backends.numba.fast import depthwise, direct, pointwise, winograd
 
 before = sys.argv[1] == "before"
-for text in (direct, pointwise, winograd):  # scratch is guarded, too
+for text in (depthwise, direct, pointwise, winograd):  # scratch is guarded, too
     text.fresh = lambda shape, dtype=np.float32: guarded(np.full(shape, np.nan, dtype), before)
 examples = settings(max_examples=int(sys.argv[2]), derandomize=True, database=None, deadline=None,
                     suppress_health_check=list(HealthCheck), phases=[Phase.generate])
@@ -63,6 +63,14 @@ def planes(case):
         depthwise.scatter(a.dx, a.dy, a.w, zeros, case.padding, case.dilation)
 
 @examples
+@given(wides())
+def rows(case):
+    a, options = guard(case), (case.stride, case.padding, case.dilation)
+    depthwise.gather_wide(a.y, a.x, a.w, a.b, *options)
+    depthwise.scatter_wide(a.dx, a.dy, a.w, guarded(np.zeros(case.groups, np.float32), before), *options)
+    depthwise.weight_gradient_wide(a.dw, a.dy, a.x, *options)
+
+@examples
 @given(pointwises())
 def points(case):
     a = guard(case)
@@ -79,6 +87,7 @@ def covers(case):
 blocks()
 tiles()
 planes()
+rows()
 points()
 covers()
 print("whole")

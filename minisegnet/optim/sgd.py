@@ -103,7 +103,7 @@ class SGD(Optimizer):
                 buffer += grad
             else:
                 buffer *= momentum
-                buffer += (1 - options["dampening"]) * grad
+                buffer += (1 - options["dampening"]) * grad if options["dampening"] else grad
             grad = grad + momentum * buffer if options["nesterov"] else buffer
         data -= lr * grad
 

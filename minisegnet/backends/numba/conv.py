@@ -24,6 +24,7 @@ from minisegnet.exactness import convolutions_are_exact
 from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 
 from .fast import columns, depthwise, direct, pointwise, winograd
+from .fast.vectors import LANES
 from .launch import helper, parallel_kernel
 
 
@@ -123,7 +124,8 @@ def text_for(
 
     | text | dtype | when |
     |---|---|---|
-    | depthwise | float32 | each channel has one filter of its own |
+    | wide | float32 | each channel has one filter of its own, with a stride and whole vectors of taps in a row |
+    | depthwise | float32 | the same, with a stride of 1 or 2 |
     | pointwise | float32 | 1 x 1: each output pixel sees one input pixel |
     | patches | float32 | stride = kernel size, no edges: each pixel of the large map belongs to one of the small |
     | winograd | float32 | 3 x 3, dense, from 16 channels on both sides and 256 pixels on |
@@ -140,8 +142,11 @@ def text_for(
     enough = (K // groups) * CG * KH * KW >= 32
     if w.dtype != np.float32:
         return "columns" if K // groups >= 8 and CG >= 8 else "plain"
-    if groups == K and CG == 1 and stride[1] <= 2:
-        return "depthwise"
+    if groups == K and CG == 1:
+        if KW % LANES == 0 and stride[1] > 1 == dilation[1]:
+            return "wide"
+        if stride[1] <= 2:
+            return "depthwise"
     if groups == 1 and padding == (0, 0) and enough:
         if (KH, KW) == stride == (1, 1):
             return "pointwise"
@@ -162,6 +167,8 @@ def gather(
     match text_for(w, y, x, stride, padding, dilation, groups):
         case "depthwise":
             depthwise.gather(y, x, w, b, stride, padding, dilation)
+        case "wide":
+            depthwise.gather_wide(y, x, w, b, stride, padding, dilation)
         case "pointwise":
             pointwise.products(y, x, w[:, :, 0, 0], b)
         case "winograd":
@@ -185,6 +192,8 @@ def scatter(
     match text:
         case "depthwise":
             depthwise.scatter(x, y, w, b, padding, dilation)
+        case "wide":
+            depthwise.scatter_wide(x, y, w, b, stride, padding, dilation)
         case "pointwise":
             pointwise.products(x, y, w[:, :, 0, 0].T, b)
         case "patches":
@@ -209,6 +218,8 @@ def weight_gradient(
     match text_for(w, y, x, stride, padding, dilation, groups):
         case "depthwise":
             depthwise.weight_gradient(w, y, x, stride, padding, dilation)
+        case "wide":
+            depthwise.weight_gradient_wide(w, y, x, stride, padding, dilation)
         case "pointwise":
             pointwise.product_gradients(w[:, :, 0, 0], y, x)
         case "winograd":

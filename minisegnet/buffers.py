@@ -18,6 +18,8 @@ moment so far (and idle ones never ``MOST_IDLE``). ``forget()`` gives all idle b
 import math
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -34,7 +36,8 @@ def fresh(shape: int | tuple[int, ...], dtype: Any = np.float32) -> Array:
     """Return an array with arbitrary contents, C-contiguous, perhaps in memory that was used before."""
     dtype = np.dtype(dtype)
     size = (math.prod(shape) if isinstance(shape, tuple) else shape) * dtype.itemsize
-    array = np.empty(shape, dtype) if size < SMALLEST else np.asarray(_Loan(POOL, size, shape, dtype))
+    ordinary = size < SMALLEST or not POOL.in_use
+    array = np.empty(shape, dtype) if ordinary else np.asarray(_Loan(POOL, size, shape, dtype))
     if POOL.poison and size:
         array.reshape(-1).view(np.uint8)[:] = 255
     return array
@@ -43,6 +46,16 @@ def fresh(shape: int | tuple[int, ...], dtype: Any = np.float32) -> Array:
 def fresh_like(array: Array) -> Array:
     """Return a fresh array of the same shape and dtype."""
     return fresh(array.shape, array.dtype)
+
+
+@contextmanager
+def without_reuse() -> Iterator[None]:
+    """Make ``fresh`` the same as ``np.empty``, so that a tool that counts what Python allocates sees everything."""
+    before, POOL.in_use = POOL.in_use, False
+    try:
+        yield
+    finally:
+        POOL.in_use = before
 
 
 def forget() -> None:
@@ -60,6 +73,7 @@ class Pool:
     def __init__(self, most_idle: int) -> None:
         self.most_idle = most_idle  # bytes, as all numbers here
         self.lent = self.most_lent = self.idle = 0
+        self.in_use = True
         self.poison = False  # for tests: fill what is lent with NaN
         self.returned: deque[Array] = deque()
         self._idle_blocks: dict[int, list[Array]] = {}  # by size; the size that came back last stands last

@@ -1,8 +1,8 @@
 """Exact prediction of large pictures in tiles, for models of valid convolutions.
 
 A model of valid convolutions computes each score from the pixels around it and from nothing else. So a picture of
-any size can be cut into tiles, and the scores are those of the whole picture (on the ``numba`` backend bit for bit), if
-two conditions hold:
+any size can be cut into tiles, and the scores are those of the whole picture (up to rounding; on the ``numba`` backend
+under ``ops.exact_convolutions()`` bit for bit), if two conditions hold:
 
 - Each tile is fed with all the pixels that its scores depend on: ``halo`` more on every side (92 in the paper's U-Net),
   and a few more below and to the right where only some sizes fit. At the picture's own border they are missing; they

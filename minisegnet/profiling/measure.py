@@ -19,6 +19,7 @@ import numpy as np
 from minisegnet import losses, ops, optim
 from minisegnet.arrays import Array
 from minisegnet.autograd import Node, Tensor
+from minisegnet.buffers import without_reuse
 from minisegnet.nn.module import Module
 from minisegnet.ops.dispatch import selected_backend
 from minisegnet.profiling.memory import kept_arrays, owner_of
@@ -264,8 +265,10 @@ class _Memory(_Innermost):
         self.peak: dict[tuple[Owner, str], int] = defaultdict(int)
         self.before: list[int] = []
         self.base = self.highest = 0
+        self.reuse = without_reuse()
 
     def __enter__(self) -> "_Memory":
+        self.reuse.__enter__()
         tracemalloc.start()
         self.base = tracemalloc.get_traced_memory()[0]
         return self
@@ -273,6 +276,7 @@ class _Memory(_Innermost):
     def __exit__(self, *_: object) -> None:
         self._note()
         tracemalloc.stop()
+        self.reuse.__exit__(None, None, None)
         self.alive.clear()
 
     def begin(self, owner: Owner, direction: str) -> None:

@@ -161,6 +161,11 @@ def relu(x: Array) -> Array:
     return y
 
 
+def relu_in_place(y: Array) -> None:
+    """Cut off an array that no one else has seen yet."""
+    _relu(y.reshape(-1), y.reshape(-1))
+
+
 @parallel_kernel
 def _relu(x, y):
     zero = x.dtype.type(0)

@@ -13,6 +13,7 @@ from numba import prange
 
 from minisegnet.arrays import Array
 
+from .activation import relu_backward, relu_in_place
 from .launch import parallel_kernel
 
 
@@ -126,3 +127,29 @@ def _project(dx, incoming, values, mean, inv_std, scale, mean_dy, mean_product):
         for i in range(L):
             normalised = (values[n, c, i] - mean[c]) * inv_std[c]
             dx[n, c, i] = scale[c] * (incoming[n, c, i] - mean_dy[c] - normalised * mean_product[c])
+
+
+def batch_norm_relu(
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    running_mean: Array | None,
+    running_var: Array | None,
+    *,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    """``relu(batch_norm(x))``."""
+    y, mean, inv_std, running_mean, running_var = batch_norm(
+        x, gamma, beta, running_mean, running_var, training=training, momentum=momentum, eps=eps
+    )
+    relu_in_place(y)
+    return y, mean, inv_std, running_mean, running_var
+
+
+def batch_norm_relu_backward(
+    dy: Array, y: Array, x: Array, gamma: Array | None, mean: Array, inv_std: Array, *, training: bool
+) -> tuple[Array, Array | None, Array | None]:
+    """First back through relu, then through the normalisation."""
+    return batch_norm_backward(relu_backward(dy, y), x, gamma, mean, inv_std, training=training)

@@ -160,7 +160,7 @@ def _groups(draw: Any) -> tuple[int, int, int]:
 
 
 def clear_of_zero(op: str, call: Call, smooth: bool) -> Call:
-    """The same call of the op that cuts off at 0; when smooth, no number is so near to 0 that a small step gets there."""
+    """Make the same call of an op that cuts off at 0; when smooth, no number is within a small step of 0."""
     if smooth:
         with ops.use_backend("numpy"):
             before = call.outputs()[0]

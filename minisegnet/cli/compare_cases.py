@@ -69,7 +69,12 @@ def _filtering(x: Array) -> list[Case]:
             "conv2d",
             lambda: ops.conv2d(x, w, b, padding=1),
             lambda dy, y: ops.conv2d_backward(dy, x, w, padding=1),
-        )
+        ),
+        Case(
+            "conv2d_relu",
+            lambda: ops.conv2d_relu(x, w, b, padding=1),
+            lambda dy, y: ops.conv2d_relu_backward(dy, y, x, w, padding=1),
+        ),
     ]
 
 
@@ -202,6 +207,13 @@ def _layers(x: Array, both: Array) -> list[Case]:
             lambda: ops.batch_norm(faded, gamma, beta, mean, gamma, training=True),
             lambda dy, y, mean, inv_std, *_: ops.batch_norm_backward(
                 dy, faded, gamma, mean, inv_std, training=True
+            ),
+        ),
+        Case(
+            "batch_norm_relu",
+            lambda: ops.batch_norm_relu(faded, gamma, beta, mean, gamma, training=True),
+            lambda dy, y, mean, inv_std, *_: ops.batch_norm_relu_backward(
+                dy, y, faded, gamma, mean, inv_std, training=True
             ),
         ),
         Case("relu", lambda: ops.relu(centred), ops.relu_backward),

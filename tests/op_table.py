@@ -160,11 +160,10 @@ def _groups(draw: Any) -> tuple[int, int, int]:
 
 
 def clear_of_zero(op: str, call: Call, smooth: bool) -> Call:
-    """Make the same call of an op that cuts off at 0; when smooth, no number is within a small step of 0."""
-    if smooth:
-        with ops.use_backend("numpy"):
-            before = call.outputs()[0]
-        assume(before.size == 0 or np.abs(before).min() > 1e-3)
+    """Make the same call of an op that cuts off at 0: no number is so near to 0 that rounding, or a small step, decides."""
+    with ops.use_backend("numpy"):
+        before = call.outputs()[0]
+    assume(before.size == 0 or np.abs(before).min() > (1e-3 if smooth else 1e-5))
     return Call(op, call.args, call.kwargs, call.wrt)
 
 

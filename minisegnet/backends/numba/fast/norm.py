@@ -32,7 +32,7 @@ ONES = np.ones(LANES, np.float32)
 
 @helper
 def sum_of(row, start, stop):
-    """Sum of row[start:stop], in float32."""
+    """Sum of row[start:stop]."""
     sums = registers(SUMS)
     whole = start + (stop - start) // BLOCK * BLOCK
     for i in range(start, whole, BLOCK):
@@ -40,7 +40,7 @@ def sum_of(row, start, stop):
             sums[v] += load(row, i + v * LANES)
     for i in range(whole, stop, LANES):
         sums[0] += load_first(stop - i, row, i)
-    return total((sums[0] + sums[1]) + (sums[2] + sums[3]))
+    return np.float64(total((sums[0] + sums[1]) + (sums[2] + sums[3])))
 
 
 @helper
@@ -59,8 +59,8 @@ def deviations(row, start, stop, mean):
         sums[0] += deviation
         squares[0] += deviation * deviation
     return (
-        total((sums[0] + sums[1]) + (sums[2] + sums[3])),
-        total((squares[0] + squares[1]) + (squares[2] + squares[3])),
+        np.float64(total((sums[0] + sums[1]) + (sums[2] + sums[3]))),
+        np.float64(total((squares[0] + squares[1]) + (squares[2] + squares[3]))),
     )
 
 
@@ -73,7 +73,7 @@ def channel_statistics(values, c):
     the sum of the deviations from it, which would otherwise be 0.
     """
     N, _, L = values.shape
-    count, mean, squares = 0, 0.0, 0.0
+    count, mean, squares = 0, np.float64(0), np.float64(0)
     for n in range(N):
         row = values[n, c]
         for start in range(0, L, CHUNK):
@@ -81,7 +81,9 @@ def channel_statistics(values, c):
             more = stop - start
             near = np.float32(sum_of(row, start, stop) / more)
             rest, chunk_squares = deviations(row, start, stop, near)
-            apart = near + rest / more - mean  # how far the chunk's mean is from that of all before
+            apart = (
+                np.float64(near) + rest / more
+            ) - mean  # how far the chunk's mean is from that of all before
             together = count + more
             squares += chunk_squares - rest / more * rest + apart * apart * (count * (more / together))
             mean += apart * (more / together)
@@ -93,12 +95,12 @@ def channel_statistics(values, c):
 def exact_statistics(values, c):
     """The same number by number in float64, in two passes."""
     N, _, L = values.shape
-    sum_of_all = 0.0
+    sum_of_all = np.float64(0)
     for n in range(N):
         for i in range(L):
             sum_of_all += values[n, c, i]
     mean = sum_of_all / (N * L)
-    squares = 0.0
+    squares = np.float64(0)
     for n in range(N):
         for i in range(L):
             deviation = values[n, c, i] - mean
@@ -166,8 +168,8 @@ def row_sums(dy, y, x, start, stop, mean, inv_std, cut):
         products[0] += gradient * ((load_first(rest, x, i) - mean) * inv_std)
         totals[0] += gradient
     return (
-        total((products[0] + products[1]) + (products[2] + products[3])),
-        total((totals[0] + totals[1]) + (totals[2] + totals[3])),
+        np.float64(total((products[0] + products[1]) + (products[2] + products[3]))),
+        np.float64(total((totals[0] + totals[1]) + (totals[2] + totals[3]))),
     )
 
 
@@ -175,7 +177,7 @@ def row_sums(dy, y, x, start, stop, mean, inv_std, cut):
 def channel_sums(dy, y, x, c, mean, inv_std, cut):
     """Both sums of channel c, in float64."""
     N, _, L = x.shape
-    sum_products, sum_dy = 0.0, 0.0
+    sum_products, sum_dy = np.float64(0), np.float64(0)
     for n in range(N):
         for start in range(0, L, CHUNK):
             stop = min(start + CHUNK, L)
@@ -189,7 +191,7 @@ def channel_sums(dy, y, x, c, mean, inv_std, cut):
 def exact_sums(dy, y, x, c, mean, inv_std, cut):
     """The same number by number in float64."""
     N, _, L = x.shape
-    sum_products, sum_dy = 0.0, 0.0
+    sum_products, sum_dy = np.float64(0), np.float64(0)
     for n in range(N):
         for i in range(L):
             gradient = np.float32(0) if y[n, c, i] <= cut else dy[n, c, i]

@@ -18,10 +18,11 @@ ROOT = Path(__file__).parent.parent
 RUN = """
 import faulthandler, sys
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 from fast_cases import arrays, convolutions, depthwises, patches, pointwises, wides, winograds
 from guard_pages import guarded
-from minisegnet.backends.numba.fast import depthwise, direct, pointwise, winograd
+from minisegnet.backends.numba.fast import depthwise, direct, norm, pointwise, sigmoid, softmax, winograd
+from test_fast_maps import norms, scores
 
 before = sys.argv[1] == "before"
 for text in (depthwise, direct, pointwise, winograd):  # scratch is guarded, too
@@ -84,12 +85,44 @@ def covers(case):
     pointwise.patches(a.dx, a.dy, a.w, zeros)
     pointwise.patch_gradients(a.y, a.dw, a.x, a.dy, a.w)
 
+@examples
+@given(norms(), st.sampled_from([0, np.nan]))
+def normalisations(a, cut):
+    a = {name: guarded(v, before) for name, v in a.items()}
+    y, dx = guarded(a["x"], before), guarded(a["x"], before)
+    C = len(a["scale"])
+    mean, inv_std, *sums = (guarded(np.ones(C, t), before) for t in (np.float32,) * 2 + (np.float64,) * 2)
+    cut = np.float32(cut)
+    norm.normalise(y, a["x"], mean, inv_std, a["scale"], a["shift"], cut)
+    norm.train(y, a["x"], a["scale"], a["shift"], 1e-3, cut, *sums, mean, inv_std)
+    norm.train_backward(dx, a["dy"], y, a["x"], mean, inv_std, a["scale"], cut, *sums)
+
+@examples
+@given(scores())
+def losses(a):
+    a = {name: guarded(v, before) for name, v in a.items()}
+    z, w, one = a["z"], a["pixel_weight"], guarded(np.ones(1, np.float32), before)
+    y, dz, loss = guarded(z, before), guarded(z, before), guarded(w, before)
+    softmax.softmax(z, y)
+    softmax.log_softmax(z, y)
+    softmax.log_softmax_backward(a["dy"], y, dz)
+    softmax.cross_entropy(z, a["target"], w, 255, y, loss)
+    for dloss in (one, w.reshape(-1)):
+        softmax.cross_entropy_backward(dloss, y, a["target"], w, 255, 1.0, dz)
+    z, y, t, dz = (array.reshape(-1) for array in (z, y, a["dy"], dz))
+    sigmoid.sigmoid(z, y)
+    for weights in (one, guarded(z, before)):
+        sigmoid.bce_with_logits(z, t, weights, np.float32(-1), y)
+        sigmoid.bce_with_logits_backward(weights, z, t, weights, np.float32(-1), np.float32(2), dz)
+
 blocks()
 tiles()
 planes()
 rows()
 points()
 covers()
+normalisations()
+losses()
 print("whole")
 """
 

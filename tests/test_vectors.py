@@ -25,7 +25,9 @@ from minisegnet.backends.numba.fast.vectors import (  # noqa: E402
     load_first,
     load_within,
     maximum,
+    power_of_two,
     registers,
+    split,
     spread,
     store,
     store_first,
@@ -56,6 +58,11 @@ def every_word(a: Any, b: Any, out: Any, edges: Any, within: Any) -> Any:
     block[1, 2] -= v
     block[0, 1] *= u
     store(block[1, 2] + block[0, 1], out, 7, 0)
+    store(where(u <= v, u / (v * v + 1), 1 / (u * u + 1)), out, 8, 0)
+    store(power_of_two(w * 40 - 126 + 2 * w), out, 9, 0)
+    first, second = split(power_of_two(w * 70 - 126) * (u * u + 0.1))
+    store(first, out, 10, 0)
+    store(second, out, 11, 0)
     for i in range(-1, LANES + 2):
         store_first(i, load_first(i, a, 0, 0), edges, i + 1, 0)
         store_first(i, load_first(i, b, 1, 0), edges, i + 1, LANES)
@@ -69,7 +76,7 @@ def inputs() -> tuple[Any, Any, Any, Any, Any]:
     a = rng.standard_normal((3, 2 * LANES)).astype(np.float32)
     a[1, 2] = np.nan
     b = rng.integers(0, 4, (3, 2 * LANES)).astype(np.uint8)
-    out, edges = np.full((8, LANES), 7, np.float32), np.full((LANES + 3, 2 * LANES), 7, np.float32)
+    out, edges = np.full((12, LANES), 7, np.float32), np.full((LANES + 3, 2 * LANES), 7, np.float32)
     return a, b, out, edges, np.full((3 * LANES + 3, LANES), 7, np.float32)
 
 
@@ -101,6 +108,12 @@ def test_the_plain_words_by_numpy() -> None:
     np.testing.assert_array_equal(out[3:5].ravel()[0::2], u)
     np.testing.assert_array_equal(out[3:5].ravel()[1::2], v)
     np.testing.assert_array_equal(out[5:7], np.stack([np.concatenate([u, v])[i::2] for i in (0, 1)]))
+    quotients = np.where(u <= v, u / (v * v + 1), 1 / (u * u + 1))
+    np.testing.assert_allclose(out[8], quotients, rtol=1e-6)
+    np.testing.assert_array_equal(out[9], np.float32(2.0) ** (42.0 * w - 126))
+    whole = np.float32(2.0) ** (70.0 * w - 126) * (u * u + np.float32(0.1))
+    assert (np.sqrt(0.5) <= out[10]).all() and (out[10] < np.sqrt(2)).all()
+    np.testing.assert_allclose(out[10].astype(np.float64) * 2.0 ** out[11], whole, rtol=1e-6)
     for i in range(-1, LANES + 2):
         n = min(max(i, 0), LANES)
         np.testing.assert_array_equal(edges[i + 1, :n], a[0, :n])

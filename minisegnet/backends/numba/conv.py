@@ -23,6 +23,7 @@ from minisegnet.buffers import fresh, fresh_like
 from minisegnet.exactness import convolutions_are_exact
 from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 
+from .activation import relu_backward, relu_in_place
 from .fast import columns, depthwise, direct, pointwise, winograd
 from .fast.vectors import LANES
 from .launch import helper, parallel_kernel
@@ -59,6 +60,34 @@ def conv2d_backward(
     weight_gradient(dw, dy, x, stride, padding, dilation, groups)
     _channel_sums(db, dy)
     return dx, dw, db
+
+
+def conv2d_relu(
+    x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """``relu(conv2d(x, w, b))``."""
+    y = conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    relu_in_place(y)  # y is ours alone
+    return y
+
+
+def conv2d_relu_backward(
+    dy: Array,
+    y: Array,
+    x: Array,
+    w: Array,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    need_dx: bool,
+) -> tuple[Array | None, Array, Array]:
+    """First back through relu, then through the convolution."""
+    dy = relu_backward(dy, y)
+    return conv2d_backward(
+        dy, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups, need_dx=need_dx
+    )
 
 
 def conv_transpose2d(
@@ -99,11 +128,8 @@ def conv_transpose2d_backward(
     groups: int,
 ) -> tuple[Array, Array, Array]:
     """Back through copy and add: a convolution of dy gives dx, and in dw the two maps change places."""
-    dx, dw, db = (
-        fresh_like(x),
-        fresh_like(w),
-        np.empty(dy.shape[1], w.dtype),
-    )  # (N, C, H, W), (C, KG, KH, KW), (K,)
+    dx, dw = fresh_like(x), fresh_like(w)  # (N, C, H, W), (C, KG, KH, KW)
+    db = np.empty(dy.shape[1], w.dtype)  # (K,)
     if text_for(w, x, dy, stride, padding, dilation, groups) == "patches":
         pointwise.patch_gradients(dx, dw, dy, x, w)
     else:

@@ -6,6 +6,7 @@ import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh_like
 
 from .fast import sigmoid as fast_sigmoid
 from .fast import softmax as fast_softmax
@@ -37,7 +38,7 @@ def in_vectors(x_oai: Array) -> bool:
 
 def softmax(x: Array, *, axis: int) -> Array:
     """``exp(x) / sum of exp(x)`` along the axis."""
-    y = np.empty_like(x)
+    y = fresh_like(x)
     x_oai, y_oai = outer_axis_inner(x, axis), outer_axis_inner(y, axis)  # (O, A, I)
     if in_vectors(x_oai):
         fast_softmax.softmax(x_oai, y_oai)
@@ -73,7 +74,7 @@ def _softmax(x, y, peak, total):
 
 def softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
     """``y * (dy - sum of dy * y)``: raising one probability lowers all others."""
-    dx = np.empty_like(y)
+    dx = fresh_like(y)
     dy_oai, y_oai, dx_oai = (outer_axis_inner(a, axis) for a in (dy, y, dx))  # (O, A, I)
     O, _, I = y_oai.shape
     _softmax_backward(dy_oai, y_oai, dx_oai, np.zeros((O, I), y.dtype))
@@ -100,7 +101,7 @@ def _softmax_backward(dy, y, dx, dot):
 
 def log_softmax(x: Array, *, axis: int) -> Array:
     """``x - log(sum of exp(x))`` along the axis."""
-    y = np.empty_like(x)
+    y = fresh_like(x)
     x_oai, y_oai = outer_axis_inner(x, axis), outer_axis_inner(y, axis)  # (O, A, I)
     if in_vectors(x_oai):
         fast_softmax.log_softmax(x_oai, y_oai)
@@ -138,7 +139,7 @@ def _log_softmax(x, y, peak, total):
 
 def log_softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
     """``dy - exp(y) * sum of dy``."""
-    dx = np.empty_like(y)
+    dx = fresh_like(y)
     dy_oai, y_oai, dx_oai = (outer_axis_inner(a, axis) for a in (dy, y, dx))  # (O, A, I)
     if in_vectors(y_oai):
         fast_softmax.log_softmax_backward(dy_oai, y_oai, dx_oai)
@@ -173,7 +174,7 @@ def _log_softmax_backward(dy, y, dx, total):
 
 def relu(x: Array) -> Array:
     """What is negative becomes 0."""
-    y = np.empty_like(x)
+    y = fresh_like(x)
     _relu(x.reshape(-1), y.reshape(-1))
     return y
 
@@ -192,7 +193,7 @@ def _relu(x, y):
 
 def relu_backward(dy: Array, y: Array) -> Array:
     """The gradient passes where y is positive."""
-    dx = np.empty_like(y)
+    dx = fresh_like(y)
     _relu_backward(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
     return dx
 
@@ -207,7 +208,7 @@ def _relu_backward(dy, y, dx):
 @np.errstate(over="ignore")  # a slope beyond float32's range becomes infinity
 def leaky_relu(x: Array, slope: float) -> Array:
     """What is negative is multiplied by the slope."""
-    y = np.empty_like(x)
+    y = fresh_like(x)
     _leaky_relu(x.reshape(-1), x.dtype.type(slope), y.reshape(-1))
     return y
 
@@ -222,7 +223,7 @@ def _leaky_relu(x, slope, y):
 @np.errstate(over="ignore")
 def leaky_relu_backward(dy: Array, y: Array, slope: float) -> Array:
     """The gradient passes where y is positive, and is multiplied by the slope elsewhere."""
-    dx = np.empty_like(y)
+    dx = fresh_like(y)
     _leaky_relu_backward(dy.reshape(-1), y.reshape(-1), y.dtype.type(slope), dx.reshape(-1))
     return dx
 
@@ -236,7 +237,7 @@ def _leaky_relu_backward(dy, y, slope, dx):
 
 def sigmoid(x: Array) -> Array:
     """``1 / (1 + exp(-x))``."""
-    y = np.empty_like(x)
+    y = fresh_like(x)
     run = fast_sigmoid.sigmoid if x.dtype == np.float32 else _sigmoid
     run(x.reshape(-1), y.reshape(-1))
     return y
@@ -257,7 +258,7 @@ def _sigmoid(x, y):
 
 def sigmoid_backward(dy: Array, y: Array) -> Array:
     """``dy * y * (1 - y)``."""
-    dx = np.empty_like(y)
+    dx = fresh_like(y)
     _sigmoid_backward(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
     return dx
 

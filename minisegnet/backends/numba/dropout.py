@@ -9,6 +9,7 @@ import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh_like
 
 from .launch import helper, parallel_kernel
 
@@ -66,7 +67,7 @@ def dropout(x: Array, p: float, *, key: tuple[int, int, int]) -> tuple[Array, Ar
 
 def dropout_backward(dy: Array, mask: Array, p: float) -> Array:
     """What was kept passes its gradient, scaled as in the forward."""
-    dx = np.empty_like(dy)
+    dx = fresh_like(dy)
     _dropout_backward(dy.reshape(-1), mask.reshape(-1), _scale(p, dy.dtype), dx.reshape(-1))
     return dx
 

@@ -13,6 +13,7 @@ import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh, fresh_like
 
 from .activation import in_vectors
 from .fast import sigmoid as fast_sigmoid
@@ -33,8 +34,8 @@ def _pixel_weights(
     N, P = target.shape
     weight = np.ones(C, dtype) if weight is None else weight  # (C,)
     shape = (0, 0) if pixel_weight is None else (N, P)
-    pixel_weight = np.empty(shape, dtype) if pixel_weight is None else pixel_weight.reshape(shape)
-    weights = np.empty((N, P), dtype)  # (N, P)
+    pixel_weight = fresh(shape, dtype) if pixel_weight is None else pixel_weight.reshape(shape)
+    weights = fresh((N, P), dtype)  # (N, P)
     sums = np.zeros(N * ((P + PIXELS - 1) // PIXELS))  # (N * tasks,)
     _weigh(target, weight, pixel_weight, ignored, weights, sums)
     return weights, float(sums.sum())
@@ -70,7 +71,7 @@ def softmax_cross_entropy(
 ) -> tuple[Array, Array]:
     """Minus the logarithm of the label's probability, for each pixel; and all probabilities."""
     N, C, P = *logits.shape[:2], math.prod(logits.shape[2:])
-    losses, probs = np.zeros(target.shape, logits.dtype), np.empty_like(logits)
+    losses, probs = np.zeros(target.shape, logits.dtype), fresh_like(logits)
     z, p = logits.reshape(N, C, P), probs.reshape(N, C, P)  # (N, C, P)
     t, loss = target.reshape(N, P), losses.reshape(N, P)  # (N, P)
     ignored = NO_LABEL if ignore_index is None else ignore_index
@@ -130,7 +131,7 @@ def softmax_cross_entropy_backward(
 ) -> Array:
     """``probs - one-hot of the label``, times what the pixel's loss counts."""
     N, C, P = *probs.shape[:2], math.prod(probs.shape[2:])
-    dlogits = np.empty_like(probs)
+    dlogits = fresh_like(probs)
     p, dz = probs.reshape(N, C, P), dlogits.reshape(N, C, P)  # (N, C, P)
     t = target.reshape(N, P)  # (N, P)
     ignored = NO_LABEL if ignore_index is None else ignore_index
@@ -144,7 +145,7 @@ def softmax_cross_entropy_backward(
         fast_softmax.cross_entropy_backward(dloss.reshape(-1), p, t, weights, ignored, denominator, dz)
         return dlogits
     dloss = np.full(target.shape, dloss, probs.dtype).reshape(N, P)  # (N, P)
-    _softmax_cross_entropy_backward(dloss, p, t, weights, ignored, denominator, dz, np.empty_like(weights))
+    _softmax_cross_entropy_backward(dloss, p, t, weights, ignored, denominator, dz, fresh_like(weights))
     return dlogits
 
 
@@ -196,7 +197,7 @@ def bce_with_logits(
     reduction: str,
 ) -> Array:
     """``-t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z))`` for each element."""
-    losses = np.empty_like(logits)
+    losses = fresh_like(logits)
     z, t, loss = logits.reshape(-1), target.reshape(-1), losses.reshape(-1)  # (size,)
     weights = _flat_weights(weight, pixel_weight, logits.dtype)
     ignored = _ignored(ignore_index, target.dtype)
@@ -235,7 +236,7 @@ def bce_with_logits_backward(
     reduction: str,
 ) -> Array:
     """``sigmoid(z) - t``, times what the element's loss counts."""
-    dlogits = np.empty_like(logits)
+    dlogits = fresh_like(logits)
     z, t, dz = logits.reshape(-1), target.reshape(-1), dlogits.reshape(-1)  # (size,)
     weights = _flat_weights(weight, pixel_weight, logits.dtype)
     ignored = _ignored(ignore_index, target.dtype)

@@ -12,6 +12,7 @@ import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh
 
 from .fast import norm as fast
 from .launch import parallel_kernel
@@ -59,7 +60,7 @@ def _forward(
     cut: np.float32,
 ) -> tuple[Array, Array, Array, Array | None, Array | None]:
     """Normalise; what is at most ``cut`` becomes 0. (Nothing is at most NaN.)"""
-    y = np.empty(x.shape, x.dtype)
+    y = fresh(x.shape, x.dtype)
     values, results = _by_channel(x), _by_channel(y)  # (N, C, L)
     N, C, L = values.shape
     scale = np.ones(C, x.dtype) if gamma is None else gamma
@@ -158,7 +159,7 @@ def _backward(
     cut: np.float32,
 ) -> tuple[Array, Array | None, Array | None]:
     """Take dy as 0 where y is at most ``cut``."""
-    dx = np.empty(x.shape, x.dtype)
+    dx = fresh(x.shape, x.dtype)
     C = x.shape[1]
     cut = x.dtype.type(cut)
     with np.errstate(all="ignore"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from golden_cases import Arrays, read
 
-from minisegnet import functional, nn, no_grad, ops
+from minisegnet import functional, models, nn, no_grad, ops
 from minisegnet.autograd import Tensor
 from minisegnet.nn import init
 from minisegnet.testing import check_gradients, distinct_values
@@ -123,7 +123,17 @@ LAYERS = {
     "Upsample": Layer(lambda: nn.Upsample(scale_factor=(2, 1)), out=(2, 2, 8, 6)),
 }
 # What takes no map, or more than one; each has tests of its own here.
-OTHERS = {"Buffer", "MaxUnpool2d", "Module", "ModuleList", "Parameter", "creating", "in_turn", "set_step"}
+OTHERS = {
+    "Buffer",
+    "MaxUnpool2d",
+    "Module",
+    "ModuleList",
+    "Parameter",
+    "creating",
+    "folded",
+    "in_turn",
+    "set_step",
+}
 
 
 def test_the_table_has_every_layer() -> None:
@@ -611,3 +621,50 @@ def test_an_error_inside_creating_ends_it() -> None:
     with pytest.raises(ValueError, match="kernel_size"), nn.creating(dtype="float64"):
         nn.Conv2d(1, 1, 0)
     assert nn.Conv2d(1, 1, 1).weight.dtype == np.float32
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Folding
+
+
+def with_statistics(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Give the batch normalisations something to do."""
+    rng = np.random.default_rng(seed)
+    for _, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight, module.bias, module.running_mean):
+                tensor.data = rng.normal(size=tensor.shape).astype(tensor.dtype)
+            module.running_var.data = rng.uniform(0.1, 4, module.running_var.shape).astype(
+                module.weight.dtype
+            )
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", ["unet", "segnet", "fcn8s", "deconvnet"])
+def test_a_folded_model_says_the_same(name: str, fast: str) -> None:
+    model = with_statistics(models.build(name, classes=3, width=3, dtype="float64"))
+    before = {key: value.copy() for key, value in model.state_dict().items()}
+    x = np.random.default_rng(1).normal(size=(2, 3, 64, 64))
+    copy = nn.folded(model)
+    with no_grad():
+        np.testing.assert_allclose(copy(x).data, model(x).data, rtol=1e-9, atol=1e-9)
+    normalisations = [module for _, module in copy.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    assert not normalisations and not copy.training
+    for key, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[key])
+
+
+def test_folding_leaves_what_does_not_stand_behind_a_convolution() -> None:
+    model = with_statistics(
+        nn.Sequential(
+            nn.BatchNorm2d(2), nn.Conv2d(2, 3, 1), nn.ReLU(), nn.BatchNorm2d(3), nn.ConvTranspose2d(3, 2, 2)
+        )
+    )
+    model.append(with_statistics(nn.BatchNorm2d(2)))
+    copy = nn.folded(model)
+    assert sum(isinstance(module, nn.BatchNorm2d) for _, module in copy.named_modules()) == 3
+    x = np.random.default_rng(1).normal(size=(1, 2, 4, 5)).astype(np.float32)
+    with no_grad():
+        np.testing.assert_array_equal(copy(x).data, model(x).data)
+    copy[1].weight.data[:] = 0
+    assert model[1].weight.data.any()

@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     from minisegnet.training.run import using_backend
 
     with using_backend(arguments.backend or None):
-        predictor = load(arguments.run_or_checkpoint)
+        predictor = load(arguments.run_or_checkpoint).fold()
         wanted = Wanted(
             overlay=not arguments.no_overlay,
             probabilities=arguments.probs,

@@ -160,7 +160,7 @@ def _groups(draw: Any) -> tuple[int, int, int]:
 
 
 def clear_of_zero(op: str, call: Call, smooth: bool) -> Call:
-    """Make the same call of an op that cuts off at 0: no number is so near to 0 that rounding, or a small step, decides."""
+    """Make the same call of an op that cuts off at 0, where neither rounding nor a small step leads across 0."""
     with ops.use_backend("numpy"):
         before = call.outputs()[0]
     assume(before.size == 0 or np.abs(before).min() > (1e-3 if smooth else 1e-5))

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +14,7 @@ from minisegnet import functional, models, nn, no_grad, ops
 from minisegnet.autograd import Tensor
 from minisegnet.nn import init
 from minisegnet.testing import check_gradients, distinct_values
+from minisegnet.training.watching import Observer, watched
 
 # ---------------------------------------------------------------------------------------------------------
 # PyTorch's numbers (golden/make_nn.py made them)
@@ -657,10 +660,14 @@ def test_a_folded_model_says_the_same(name: str, fast: str) -> None:
 def test_folding_leaves_what_does_not_stand_behind_a_convolution() -> None:
     model = with_statistics(
         nn.Sequential(
-            nn.BatchNorm2d(2), nn.Conv2d(2, 3, 1), nn.ReLU(), nn.BatchNorm2d(3), nn.ConvTranspose2d(3, 2, 2)
+            nn.BatchNorm2d(2),
+            nn.Conv2d(2, 3, 1),
+            nn.ReLU(),
+            nn.BatchNorm2d(3),
+            nn.ConvTranspose2d(3, 3, 2, groups=3),
         )
     )
-    model.append(with_statistics(nn.BatchNorm2d(2)))
+    model.append(with_statistics(nn.BatchNorm2d(3)))
     copy = nn.folded(model)
     assert sum(isinstance(module, nn.BatchNorm2d) for _, module in copy.named_modules()) == 3
     x = np.random.default_rng(1).normal(size=(1, 2, 4, 5)).astype(np.float32)
@@ -668,3 +675,63 @@ def test_folding_leaves_what_does_not_stand_behind_a_convolution() -> None:
         np.testing.assert_array_equal(copy(x).data, model(x).data)
     copy[1].weight.data[:] = 0
     assert model[1].weight.data.any()
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Two modules as one op
+
+
+def _ops_called(call: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the forward ops that a call runs."""
+    called: list[str] = []
+    with monkeypatch.context() as patch:
+        for name in ("conv2d", "conv2d_relu", "batch_norm", "batch_norm_relu", "relu"):
+            run = getattr(ops, name)
+            patch.setattr(ops, name, lambda *a, n=name, f=run, **k: called.append(n) or f(*a, **k))
+        call()
+    return called
+
+
+def _layers_in_a_row() -> nn.Sequential:
+    class Halved(nn.Conv2d):
+        """A layer of somebody's own, whose forward is another."""
+
+        def forward(self, x: Any) -> Any:
+            return super().forward(x) * 0.5
+
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.ReLU(),
+        Halved(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 3, 1),
+    )  # fmt: skip
+
+
+def test_a_relu_runs_with_the_layer_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = _layers_in_a_row(), np.ones((2, 2, 6, 5), np.float32)
+    apart = ["conv2d", "batch_norm", "relu", "conv2d", "relu", "relu", "conv2d", "relu", "conv2d"]
+    fused = ["conv2d", "batch_norm_relu", "conv2d_relu", "relu", "conv2d", "relu", "conv2d"]
+    with ops.use_backend("numpy"):
+        assert _ops_called(lambda: model(x), monkeypatch) == fused
+        with watched(model, Observer()):
+            assert _ops_called(lambda: model(x), monkeypatch) == apart
+        assert _ops_called(lambda: model(x), monkeypatch) == fused
+    with ops.use_backend(ModuleType("mine")):  # a learner's own kernels: those that they have written
+        assert [call in model for call in nn.in_turn(model)] == [True] * 9
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_two_in_one_op_are_the_two_one_after_the_other(backend: str, training: bool) -> None:
+    def results(look: Callable[[nn.Module], Any]) -> list[Any]:
+        with nn.creating(seed=3):
+            model = _layers_in_a_row().train(training)
+        x, dy = (np.random.default_rng(0).standard_normal(shape) for shape in [(2, 2, 6, 5), (2, 3, 4, 3)])
+        x = Tensor(x.astype(np.float32), requires_grad=True)
+        with look(model):
+            y = model(x)
+            y.backward(dy.astype(np.float32))
+            gradients = [parameter.grad for parameter in model.parameters()]
+            return [y.data, x.grad, *gradients, *model.state_dict().values()]
+
+    with ops.use_backend(backend):
+        apart, fused = results(lambda model: watched(model, Observer())), results(lambda model: nullcontext())
+    for a, b in zip(fused, apart, strict=True):
+        np.testing.assert_array_equal(a, b)

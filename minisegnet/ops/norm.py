@@ -181,9 +181,9 @@ def batch_norm_backward(
     op = "batch_norm_backward"
     x = _features(x, "x", op)
     dy = _like(x, dy, "dy", op)
-    gamma, mean, inv_std, training = _backward_arguments(op, x, gamma, mean, inv_std, training)
-    run = kernel(op, dy, x, gamma, mean, inv_std)
-    dx, dgamma, dbeta = run(dy, checks.contiguous(x), gamma, mean, inv_std, training=training)
+    gamma, *statistics, training = _backward_arguments(op, x, gamma, mean, inv_std, training)
+    run = kernel(op, dy, x, gamma, *statistics)
+    dx, dgamma, dbeta = run(dy, checks.contiguous(x), gamma, *statistics, training=training)
     return dx, dgamma, dbeta
 
 
@@ -196,13 +196,13 @@ def _like(x: Array, value: Array, name: str, op: str) -> Array:
 def _backward_arguments(
     op: str, x: Array, gamma: Array | None, mean: Array, inv_std: Array, training: bool
 ) -> tuple[Array | None, Array | None, Array | None, bool]:
+    """Check what both backwards take beside dy, y and x."""
     training = checks.flag(training, "training", op)
     gamma = _per_channel(gamma, "gamma", op, x)
-    statistics = []
     for value, name in ((mean, "mean"), (inv_std, "inv_std")):
         if value is None:
             raise TypeError(f"{op}: {name} is None; pass what {op.removesuffix('_backward')} returned")
-        statistics.append(_per_channel(value, name, op, x))
+    statistics = _per_channel(mean, "mean", op, x), _per_channel(inv_std, "inv_std", op, x)
     if training:
         _enough_values(x, op)
     return gamma, *statistics, training
@@ -290,7 +290,7 @@ def batch_norm_relu_backward(
     op = "batch_norm_relu_backward"
     x = _features(x, "x", op)
     dy, y = _like(x, dy, "dy", op), _like(x, y, "y", op)
-    gamma, mean, inv_std, training = _backward_arguments(op, x, gamma, mean, inv_std, training)
-    run = kernel(op, dy, y, x, gamma, mean, inv_std)
-    dx, dgamma, dbeta = run(dy, y, checks.contiguous(x), gamma, mean, inv_std, training=training)
+    gamma, *statistics, training = _backward_arguments(op, x, gamma, mean, inv_std, training)
+    run = kernel(op, dy, y, x, gamma, *statistics)
+    dx, dgamma, dbeta = run(dy, y, checks.contiguous(x), gamma, *statistics, training=training)
     return dx, dgamma, dbeta

@@ -59,7 +59,7 @@ def _forward(
     eps: float,
     cut: np.float32,
 ) -> tuple[Array, Array, Array, Array | None, Array | None]:
-    """Normalise; what is at most ``cut`` becomes 0. (Nothing is at most NaN.)"""
+    """Normalise, and make 0 of what is at most ``cut``; nothing is at most NaN."""
     y = fresh(x.shape, x.dtype)
     values, results = _by_channel(x), _by_channel(y)  # (N, C, L)
     N, C, L = values.shape

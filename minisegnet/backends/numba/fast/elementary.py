@@ -1,11 +1,11 @@
 """Exponential and logarithm of whole vectors.
 
-The processor has no instruction for them, and a library's ``exp`` takes one number at a time. Both functions here reduce
-the question to a small interval, where a short polynomial answers it, and bring back by additions and by the bits of
-the exponent what the reduction took away. The coefficients are our own: they make the largest relative error on the interval as
-small as it can be (found by least squares whose weights grow where the error is largest).
+The processor has no instruction for them, and a library's ``exp`` takes one number at a time. Both functions here
+reduce the question to a small interval, where a short polynomial answers it. What the reduction took away is brought
+back by additions and by the bits of the exponent. The coefficients are our own: they make the largest relative error on
+the interval as small as it can be (found by least squares whose weights grow where the error is largest).
 
-The errors are below 2 units in the last place of float32; ``tests/test_elementary.py`` measures them.
+The errors are below 2 units in the last place of float32; ``tests/test_fast_maps.py`` measures them.
 """
 
 import numpy as np

@@ -68,9 +68,9 @@ def deviations(row, start, stop, mean):
 def channel_statistics(values, c):
     """Mean and variance of channel c of values (N, C, L), in float64.
 
-    Each chunk has its own mean and its own sum of squared deviations, and two neighbours are merged: the squares add
-    up, and the distance of the means comes on top (Chan, Golub and LeVeque, 1979). In a chunk, what a float32 mean lacks is found by
-    the sum of the deviations from it, which would otherwise be 0.
+    Each chunk has its own mean and its own sum of squared deviations. They are merged with those of all chunks before:
+    the squares add up, and what the two means are apart comes on top (Chan, Golub and LeVeque, 1979). The deviations of
+    a chunk are taken from a mean that was rounded to float32. Their sum would otherwise be 0; it says what is missing.
     """
     N, _, L = values.shape
     count, mean, squares = 0, np.float64(0), np.float64(0)
@@ -127,7 +127,7 @@ def normalise_row(y, x, mean, inv_std, scale, shift, cut):
 @parallel_kernel
 def train(y, x, scale, shift, eps, cut, means, variances, mean, inv_std):
     """Normalise x (N, C, L) by its own statistics, which come back in float64 and as they were used."""
-    N, C, L = x.shape
+    N, C, _ = x.shape
     for c in prange(C):
         channel_mean, variance = channel_statistics(x, c)
         if not math.isfinite(variance):
@@ -141,7 +141,7 @@ def train(y, x, scale, shift, eps, cut, means, variances, mean, inv_std):
 @parallel_kernel
 def normalise(y, x, mean, inv_std, scale, shift, cut):
     """Normalise x (N, C, L) by given statistics."""
-    N, C, L = x.shape
+    N, C, _ = x.shape
     for task in prange(N * C):
         n, c = task // C, task % C
         normalise_row(y[n, c], x[n, c], mean[c], inv_std[c], scale[c], shift[c], cut)

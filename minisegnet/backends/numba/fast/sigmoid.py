@@ -35,9 +35,9 @@ def sigmoid(x, y):
 
 @parallel_kernel
 def bce_with_logits(logits, target, weights, ignored, losses):
-    """Loss of each number: max(z, 0) - t z + log(1 + exp(-abs(z))), times its weight; 0 where the target is ``ignored``.
+    """Loss of each number, times its weight: max(z, 0) - t z + log(1 + exp(-abs(z))).
 
-    It is written so that exp never sees a positive number, nothing overflows and nothing cancels.
+    It is 0 where the target is ``ignored``. The formula is written so that exp never sees a positive number, nothing overflows and nothing cancels.
     """
     size = logits.size
     for task in prange((size + TASK - 1) // TASK):

@@ -1,9 +1,9 @@
 """Softmax and its relatives on float32 maps, LANES pixels at a time.
 
-Arrays are seen as (O, A, I): A is the axis of the classes, and what lies behind it, I, are the pixels. The numbers of one
-class are side by side along the pixels. So a vector holds pixels: while the classes stream past, the largest score of
-each pixel and its sum of exponentials stay in registers, and the few lines of memory of LANES pixels and all classes stay
-in the first-level cache from one pass over the classes to the next.
+Arrays are seen as (O, A, I): A is the axis of the classes, and what lies behind it, I, are the pixels. The numbers of
+one class are side by side along the pixels. So a vector holds pixels: while the classes stream past, the largest score
+of each pixel and its sum of exponentials stay in registers. The few lines of memory of LANES pixels and all classes
+stay in the first-level cache from one pass over the classes to the next.
 
 A row's last pixels may be fewer than LANES. ``load_first`` and ``store_first`` leave out what lies beyond.
 """
@@ -113,7 +113,7 @@ def cross_entropy(logits, target, weights, ignored, probs, losses):
 
     The label's score is another class's for each pixel, so that it is fetched pixel by pixel.
     """
-    N, C, P = logits.shape
+    N, _, P = logits.shape
     tasks = (P + TASK - 1) // TASK
     for task in prange(N * tasks):
         n, start = task // tasks, task % tasks * TASK

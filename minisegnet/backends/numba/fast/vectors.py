@@ -168,8 +168,8 @@ def power_of_two(n):
 def split(v):
     """m from sqrt(1/2) to sqrt(2) and whole numbers n, so that ``v = m * 2**n``; for normal numbers above 0.
 
-    The bits of v, seen as an integer, are 2**23 larger for each doubling. So the distance to the bits of sqrt(1/2) tells
-    how many doublings lie between.
+    The bits of v, seen as an integer, are 2**23 larger for each doubling. So the distance to the bits of sqrt(1/2)
+    tells how many doublings lie between.
     """
     bits = np.asarray(v, np.float32).view(np.int32)
     n = (bits - ROOT_HALF.view(np.int32)) >> MANTISSA_BITS

@@ -8,13 +8,19 @@ from numba import prange
 
 from minisegnet.arrays import Array
 
+from .fast import matrix
+from .fast.vectors import LANES
 from .launch import parallel_kernel
 
 
 def linear(x: Array, w: Array, b: Array | None) -> Array:
     """``y[m, o] = b[o] + sum over i of w[o, i] * x[m, i]``."""
     y = np.empty((x.shape[0], w.shape[0]), x.dtype)  # (M, out)
-    _linear(y, x, w, np.zeros(w.shape[0], x.dtype) if b is None else b)
+    bias = np.zeros(w.shape[0], x.dtype) if b is None else b
+    if x.dtype == np.float32:
+        matrix.product(y, x, w, bias, turned=True)
+    else:
+        _linear(y, x, w, bias)
     return y
 
 
@@ -33,11 +39,24 @@ def _linear(y, x, w, b):
 
 def linear_backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
     """Every product of the forward, ``y += w * x``, hands ``w * dy`` to its input and ``x * dy`` to its weight."""
+    if x.dtype == np.float32:
+        return _backward_by_blocks(dy, x, w)
     dx, dw = np.zeros(x.shape, x.dtype), np.empty(w.shape, w.dtype)  # (M, in), (out, in)
     db = np.empty(w.shape[0], w.dtype)  # (out,)
     _input_gradient(dx, dy, w)
     _weight_gradient(dw, db, dy, x)
     return dx, dw, db
+
+
+def _backward_by_blocks(dy, x, w):
+    (M, INPUTS), OUTPUTS = x.shape, w.shape[0]
+    dx, dw = np.empty(x.shape, x.dtype), np.empty(w.shape, w.dtype)  # (M, in), (out, in)
+    none = np.zeros(INPUTS, np.float32)
+    matrix.product(dx, dy, w, none, turned=False)
+    turned = np.empty((OUTPUTS, -(-M // LANES) * LANES), np.float32)  # (out, M), and what fills the last vector
+    matrix.turn(turned, dy)
+    matrix.product(dw, turned, x, none, turned=False)
+    return dx, dw, dy.sum(axis=0, dtype=np.float64).astype(np.float32)
 
 
 @parallel_kernel

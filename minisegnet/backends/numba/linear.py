@@ -9,7 +9,6 @@ from numba import prange
 from minisegnet.arrays import Array
 
 from .fast import matrix
-from .fast.vectors import LANES
 from .launch import parallel_kernel
 
 
@@ -18,7 +17,7 @@ def linear(x: Array, w: Array, b: Array | None) -> Array:
     y = np.empty((x.shape[0], w.shape[0]), x.dtype)  # (M, out)
     bias = np.zeros(w.shape[0], x.dtype) if b is None else b
     if x.dtype == np.float32:
-        matrix.product(y, x, w, bias, turned=True)
+        matrix.product(y, x, w, bias, turn_b=True)
     else:
         _linear(y, x, w, bias)
     return y
@@ -49,13 +48,10 @@ def linear_backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]
 
 
 def _backward_by_blocks(dy, x, w):
-    (M, INPUTS), OUTPUTS = x.shape, w.shape[0]
     dx, dw = np.empty(x.shape, x.dtype), np.empty(w.shape, w.dtype)  # (M, in), (out, in)
-    none = np.zeros(INPUTS, np.float32)
-    matrix.product(dx, dy, w, none, turned=False)
-    turned = np.empty((OUTPUTS, -(-M // LANES) * LANES), np.float32)  # (out, M), and what fills the last vector
-    matrix.turn(turned, dy)
-    matrix.product(dw, turned, x, none, turned=False)
+    zeros = np.zeros(x.shape[1], np.float32)
+    matrix.product(dx, dy, w, zeros)
+    matrix.product(dw, dy, x, zeros, turn_a=True)
     return dx, dw, dy.sum(axis=0, dtype=np.float64).astype(np.float32)
 
 

@@ -1,8 +1,9 @@
 """Products of float32 matrices in vector registers: ``out[m, n] = bias[n] + the sum over k of a[m, k] * b[k, n]``.
 
-The block is that of the convolution's weight gradient (``gradient_block`` in direct.py): TAPS rows of a meet FILTERS columns
-of b, and their sums stay in registers while k runs. What it needs of b, FILTERS columns of some rows, is first copied
-to one place, a **panel**, that fits into the second-level cache and serves many rows of a.
+OUT rows of a meet COLUMNS columns of b, and their sums stay in registers while k runs (``product_block``). Both matrices are
+copied first, so that what is used one after the other lies so: a as **blocks** of OUT rows, once; and b as **panels** of
+COLUMNS columns, one at a time, which fits into the second-level cache and serves many rows of a. Copying is also where
+a matrix is turned (transposed) if need be.
 
 With a few rows only (one picture!) each number of b is used too seldom to be worth a copy. Then the time is that of
 reading b once, in order, whatever is done with it; and where k is short, that of writing the result (``few_dots``,
@@ -15,78 +16,111 @@ from numba import get_num_threads, prange
 from minisegnet.arrays import Array
 
 from ..launch import helper, parallel_kernel
-from .direct import ALONG, FILTERS, TAPS, gradient_block, transpose_block
+from .direct import transpose_block
 from .vectors import LANES, load, load_first, registers, spread, store, store_first, total
 
+# A block of results: as large as the registers allow (32 with AVX-512, 16 before).
+OUT, ACROSS = (12, 2) if LANES == 16 else (4, 2)
+COLUMNS = ACROSS * LANES
+
 DEEP = 1024  # rows of a panel: 128 KB
-ROWS = 20 * TAPS  # of the result that one task computes
+BAND = 32  # blocks of rows that one task computes, at most
 
 
-def product(out: Array, a: Array, b: Array, bias: Array, *, turned: bool) -> None:
-    """out (M, N) = a (M, K) times b (K, N), or times b (N, K) turned, plus the bias (N,).
-
-    Rows of a may be longer than K.
-    """
-    M, K = len(out), b.shape[turned]
-    if M == 0:
-        return
-    if turned and M <= 6:
+def product(
+    out: Array, a: Array, b: Array, bias: Array, *, turn_a: bool = False, turn_b: bool = False
+) -> None:
+    """out (M, N) = a (M, K) times b (K, N), plus the bias (N,). ``turn_a``: a is (K, M); ``turn_b``: b is (N, K)."""
+    M, K = len(out), b.shape[turn_b]
+    if turn_b and not turn_a and M <= 6:
         few_dots(out, a, b, bias)
-        return
-    if not turned and (M <= 2 or K <= 4):
+    elif not turn_b and not turn_a and M <= 2:
         few_rows(out, a, b, bias)
-        return
-    # The last block's missing rows read the last row once more.
-    offsets = np.minimum(np.arange(-(-M // TAPS) * TAPS), M - 1) * a.shape[1]
-    workers = get_num_threads()
-    panels = np.empty((workers, min(DEEP, K), FILTERS), np.float32)
-    results = np.empty((workers, min(ROWS, offsets.size), FILTERS), np.float32)
-    _product(out, a.reshape(a.size), b, bias, turned, offsets, panels, results)
+    elif not turn_b and K <= 4:
+        few_rows(out, np.ascontiguousarray(a.T) if turn_a else a, b, bias)
+    elif M > 0:
+        count = -(-M // OUT)
+        band = -(-count // -(-count // BAND))  # blocks of rows of each task: nearly equal
+        workers = get_num_threads()
+        blocks = np.empty((count, K, OUT), np.float32)
+        panels = np.empty((workers, min(DEEP, K), COLUMNS), np.float32)
+        biases = np.zeros(-(-len(bias) // COLUMNS) * COLUMNS, np.float32)  # whole vectors
+        biases[: len(bias)] = bias
+        _fill_blocks(blocks, a, turn_a)
+        _product(out, blocks, b, biases, turn_b, band, panels)
 
 
 @parallel_kernel
-def _product(out, a, b, bias, turned, offsets, panels, results):
-    """Each task is FILTERS columns and up to ROWS rows of the result."""
-    (M, N), K = out.shape, b.shape[1] if turned else b.shape[0]
-    workers, bands = len(panels), -(-M // ROWS)
-    tasks = -(-N // FILTERS) * bands
-    for worker in prange(workers):
-        panel, result = panels[worker], results[worker]
-        for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
-            n, top = task // bands * FILTERS, task % bands * ROWS
-            rows = min(ROWS, M - top)
-            result[:] = 0
-            for k in range(0, K, DEEP):
-                depth = min(DEEP, K - k)
-                fill_panel(panel[:depth], b, k, n, turned)
-                for q in range(0, rows, TAPS):
-                    gradient_block(result[q : q + TAPS], a[k:], panel, depth, offsets[top + q :], 0, 0)
-            for i in range(rows):
-                for j in range(0, min(FILTERS, N - n), LANES):
-                    biases = load_first(N - n - j, bias, n + j)
-                    store_first(N - n - j, load(result, i, j) + biases, out, top + i, n + j)
+def _fill_blocks(blocks, a, turn):
+    """blocks[i, k, o] = a[i * OUT + o, k], or a[k, i * OUT + o]; 0 in the rows beyond."""
+    count, K, _ = blocks.shape
+    M = a.shape[1] if turn else a.shape[0]
+    for i in prange(count):
+        block, first = blocks[i], i * OUT
+        some = min(OUT, M - first)
+        for k in range(K):
+            if turn:
+                for o in range(some):
+                    block[k, o] = a[k, first + o]
+            else:
+                for o in range(some):
+                    block[k, o] = a[first + o, k]
+            for o in range(some, OUT):
+                block[k, o] = 0
 
 
 @helper
-def fill_panel(panel, b, k, n, turned):
+def fill_panel(panel, b, k, n, turn):
     """panel[i, j] = b[k + i, n + j], or b[n + j, k + i]; 0 in the columns beyond."""
-    if turned:
-        for j in range(0, FILTERS, LANES):
+    if turn:
+        for j in range(0, COLUMNS, LANES):
             for i in range(0, len(panel), LANES):
                 transpose_block(b, n + j, k + i, panel, i, j)
+    elif n + COLUMNS <= b.shape[1]:
+        for i in range(len(panel)):
+            for j in range(0, COLUMNS, LANES):
+                store(load(b, k + i, n + j), panel, i, j)
     else:
         for i in range(len(panel)):
-            for j in range(0, FILTERS, LANES):
+            for j in range(0, COLUMNS, LANES):
                 store(load_first(b.shape[1] - n - j, b, k + i, n + j), panel, i, j)
 
 
+@helper
+def product_block(out, m, n, block, panel, biases, begin):
+    """Begin OUT x COLUMNS results, from out[m, n] on, with the bias, or go on; add the products of a block with a panel."""
+    sums = registers(OUT, ACROSS)
+    columns = registers(ACROSS)
+    for k in range(len(panel)):
+        for v in range(ACROSS):
+            columns[v] = load(panel, k, v * LANES)
+        for o in range(OUT):
+            value = spread(block, k, o)
+            for v in range(ACROSS):
+                sums[o, v] += value * columns[v]
+    for o in range(OUT):
+        if m + o < out.shape[0]:
+            for v in range(ACROSS):
+                at = n + v * LANES
+                there = out.shape[1] - at
+                before = load(biases, at) if begin else load_first(there, out, m + o, at)
+                store_first(there, before + sums[o, v], out, m + o, at)
+
+
 @parallel_kernel
-def turn(turned, a):
-    """turned[j, i] = a[i, j]. Rows of ``turned`` are a multiple of LANES long, with 0 in what is beyond."""
-    for task in prange(-(-turned.shape[0] // LANES)):
-        j = task * LANES
-        for i in range(0, turned.shape[1], LANES):
-            transpose_block(a, i, j, turned, j, i)
+def _product(out, blocks, b, biases, turn_b, band, panels):
+    """Each task is COLUMNS columns of a band of blocks of rows."""
+    (count, K, _), workers = blocks.shape, len(panels)
+    bands = -(-count // band)
+    tasks = len(biases) // COLUMNS * bands
+    for worker in prange(workers):
+        for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
+            n, first = task // bands * COLUMNS, task % bands * band
+            for k in range(0, max(K, 1), DEEP):
+                panel = panels[worker, : min(DEEP, K - k)]
+                fill_panel(panel, b, k, n, turn_b)
+                for i in range(first, min(first + band, count)):
+                    product_block(out, i * OUT, n, blocks[i, k:], panel, biases, k == 0)
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Compile Numba's kernels ahead, so that the first training or prediction starts at once.
 
-Numba compiles a kernel when it is first needed and keeps it on disk, for this processor, this user and this version. That
-takes up to a minute at the first `demo`. Here it is done in one go, for all models. What is there already takes no time.
+Numba compiles a kernel when it is first needed and keeps it on disk, for this processor and this version. At the first
+`demo` that takes up to a minute. Here it is done in one go, for all models. What is there already takes no time.
 """
 
 import argparse

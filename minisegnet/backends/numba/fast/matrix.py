@@ -1,9 +1,9 @@
 """Products of float32 matrices in vector registers: ``out[m, n] = bias[n] + the sum over k of a[m, k] * b[k, n]``.
 
-OUT rows of a meet COLUMNS columns of b, and their sums stay in registers while k runs (``product_block``). Both matrices are
-copied first, so that what is used one after the other lies so: a as **blocks** of OUT rows, once; and b as **panels** of
-COLUMNS columns, one at a time, which fits into the second-level cache and serves many rows of a. Copying is also where
-a matrix is turned (transposed) if need be.
+OUT rows of a meet COLUMNS columns of b, and their sums stay in registers while k runs (``product_block``). Both matrices
+are copied first, so that what is used one after the other lies so: a as **blocks** of OUT rows, once; and b as **panels**
+of COLUMNS columns, one at a time, which fits into the second-level cache and serves many rows of a. Copying is also
+where a matrix is turned (transposed) if need be.
 
 With a few rows only (one picture!) each number of b is used too seldom to be worth a copy. Then the time is that of
 reading b once, in order, whatever is done with it; and where k is short, that of writing the result (``few_dots``,
@@ -88,7 +88,7 @@ def fill_panel(panel, b, k, n, turn):
 
 @helper
 def product_block(out, m, n, block, panel, biases, begin):
-    """Begin OUT x COLUMNS results, from out[m, n] on, with the bias, or go on; add the products of a block with a panel."""
+    """Add a block times a panel to OUT x COLUMNS results, from out[m, n] on; ``begin`` them with the bias."""
     sums = registers(OUT, ACROSS)
     columns = registers(ACROSS)
     for k in range(len(panel)):

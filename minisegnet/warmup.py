@@ -5,6 +5,7 @@ room, a computer without a clock to spare or a container starts at once, the cal
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def _convolutions(dtype: str) -> Iterator[str]:
         yield f"convolution of {C} to {K} channels ({dtype})"
         x = np.ones((1, C, 32, 32), dtype)
         w = np.ones((K, C // groups, taps, taps), dtype)
-        options = {"stride": stride, "padding": 1, "groups": groups}
+        options: dict[str, Any] = {"stride": stride, "padding": 1, "groups": groups}
         y = ops.conv2d(x, w, **options)
         ops.conv2d_backward(y, x, w, **options)
         back = ops.conv_transpose2d(y, w, **options)

@@ -61,14 +61,17 @@ def kernels_called(steps, monkeypatch):
     """Return the names of the kernels that ops asked a backend for, while ``steps`` are made on NumPy."""
     called = set()
     backend = importlib.import_module("minisegnet.backends.numpy")
+
+    def noting(name, kernel):
+        def call(*arguments, **options):
+            called.add(name)
+            return kernel(*arguments, **options)
+
+        return call
+
     for name in ops.__all__:
         if hasattr(backend, name):
-
-            def note(*arguments, _name=name, _kernel=getattr(backend, name), **options):
-                called.add(_name)
-                return _kernel(*arguments, **options)
-
-            monkeypatch.setattr(backend, name, note)
+            monkeypatch.setattr(backend, name, noting(name, getattr(backend, name)))
     with ops.use_backend("numpy"):
         told = list(steps)
     return called, told

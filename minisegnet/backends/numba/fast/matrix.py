@@ -1,9 +1,9 @@
 """Products of float32 matrices in vector registers: ``out[m, n] = bias[n] + the sum over k of a[m, k] * b[k, n]``.
 
-OUT rows of a meet COLUMNS columns of b, and their sums stay in registers while k runs (``product_block``). Both matrices
-are copied first, so that what is used one after the other lies so: a as **blocks** of OUT rows, once; and b as **panels**
-of COLUMNS columns, one at a time, which fits into the second-level cache and serves many rows of a. Copying is also
-where a matrix is turned (transposed) if need be.
+OUT rows of a meet COLUMNS columns of b, and their sums stay in registers while k runs (``product_block``). Both
+matrices are copied first, so that what is used one after the other lies so: a as **blocks** of OUT rows, once; and b
+as **panels** of COLUMNS columns, one at a time, which fits into the second-level cache and serves many rows of a.
+Copying is also where a matrix is turned (transposed) if need be.
 
 With a few rows only (one picture!) each number of b is used too seldom to be worth a copy. Then the time is that of
 reading b once, in order, whatever is done with it; and where k is short, that of writing the result (``few_dots``,
@@ -30,7 +30,10 @@ BAND = 32  # blocks of rows that one task computes, at most
 def product(
     out: Array, a: Array, b: Array, bias: Array, *, turn_a: bool = False, turn_b: bool = False
 ) -> None:
-    """out (M, N) = a (M, K) times b (K, N), plus the bias (N,). ``turn_a``: a is (K, M); ``turn_b``: b is (N, K)."""
+    """out (M, N) = a (M, K) times b (K, N), plus the bias (N,). ``turn_a``: a is (K, M); ``turn_b``: b is (N, K).
+
+    From how many rows and how long sums on the copies pay was measured at 1024 columns.
+    """
     M, K = len(out), b.shape[turn_b]
     if turn_b and not turn_a and M <= 6:
         few_dots(out, a, b, bias)

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeAlias
 
-import numpy.typing as npt
+import numpy as np
 
-Array: TypeAlias = npt.NDArray[Any]
+# numpy.typing.NDArray[Any] is the same, but numpy.typing takes its time to import.
+Array: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Any]]

@@ -30,6 +30,7 @@ COMMANDS = {
     "check": "mark your own kernels: what passes, the smallest case that fails, the likely mistake",
     "models": "list the models: parameters, receptive field, size of the result",
     "compare": "run every op on one picture on each backend, compare them and draw the result",
+    "warmup": "compile Numba's kernels ahead, so that the first training starts at once",
     "doctor": "say what is installed, which backends can run and what to do about the others",
 }
 # "import" can't be the name of a file that Python imports.

@@ -56,7 +56,7 @@ def examine() -> dict[str, Any]:
         "cpu": _cpu(),
         "threads": _threads(backends),
         "blas": _blas(),
-        "numba_cache": _numba_cache(backends),
+        "numba_cache": numba_cache() if backends["numba"]["runs"] else None,
         "gpu": _gpu(backends),
         "cuda_on_cpu": _cuda_on_cpu(backends),
         "environment": {n: v for n, v in sorted(os.environ.items()) if n.startswith(VARIABLES)},
@@ -143,10 +143,11 @@ def _threads(backends: dict[str, Any]) -> dict[str, Any]:
     return {"numba": numba.get_num_threads(), "layer": layer}
 
 
-def _numba_cache(backends: dict[str, Any]) -> dict[str, Any] | None:
-    """Find the folder where Numba keeps compiled kernels, and whether new ones can be written there."""
-    if not backends["numba"]["runs"]:
-        return None
+def numba_cache() -> dict[str, Any] | None:
+    """Find the folder where Numba keeps compiled kernels, and whether new ones can be written there.
+
+    None where compilation is off. Numba must be able to run.
+    """
     kernels = importlib.import_module("minisegnet.backends.numba.pool")
     compiled = [value.compiled for value in vars(kernels).values() if hasattr(value, "compiled")]
     folders = {str(kernel.stats.cache_path) for kernel in compiled if hasattr(kernel, "stats")}
@@ -316,7 +317,8 @@ def _machine_lines(report: dict[str, Any]) -> dict[str, str]:
             f"Numba runs {threads['numba']}, by the layer {threads['layer'] or '(not started)'}"
         )
     if cache:
-        lines["cache"] = cache["folder"] + ("" if cache["writable"] else " (can't be written)")
+        state = "`minisegnet warmup` fills it ahead" if cache["writable"] else "can't be written"
+        lines["cache"] = f"{cache['folder']} ({state})"
     if report["gpu"]:
         lines["GPU"] = report["gpu"]
     if report["cuda_on_cpu"]:

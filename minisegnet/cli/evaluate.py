@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate and tell."""
     from minisegnet.cli.summary import metrics
     from minisegnet.predictor import load
+    from minisegnet.training.compiling import compilations_on_stderr
     from minisegnet.training.run import using_backend
 
     began = time.perf_counter()
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(
             "--report and --out both say where the results go; give one of them: --report writes a page, --out pictures"
         )
-    with using_backend(told.get("backend")):
+    with using_backend(told.get("backend")), compilations_on_stderr():
         predictor = load(arguments.run_or_checkpoint)
         split, dataset = pictures(predictor, told)
         measured = reported if "report" in told else measured_with_pictures

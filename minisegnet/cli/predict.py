@@ -113,9 +113,10 @@ def tile_size(text: str) -> tuple[int, int]:
 def run(arguments: argparse.Namespace) -> int:
     """Predict each picture and say what was written."""
     from minisegnet.predictor import load
+    from minisegnet.training.compiling import compilations_on_stderr
     from minisegnet.training.run import using_backend
 
-    with using_backend(arguments.backend or None):
+    with using_backend(arguments.backend or None), compilations_on_stderr():
         predictor = load(arguments.run_or_checkpoint).fold()
         wanted = Wanted(
             overlay=not arguments.no_overlay,

@@ -44,7 +44,7 @@ class Display:
         self._last = self._drawn = time.perf_counter()
         self._compiled = True  # nothing is known of how long the first step took without what came before it
         self._shown = ""
-        self._said_compiling = False
+        self._kernels = 0  # compiled so far
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
@@ -58,12 +58,13 @@ class Display:
 
     def compiling(self, kernel: str) -> None:
         """Say that Numba compiles a kernel: once in a line that stays, then each in the moving one."""
-        if not self._said_compiling:
-            self._said_compiling = True
+        if not self._kernels:
             self.say(
-                "compiling kernels, up to a minute; they are kept on disk, so that next time it starts at once"
+                "compiling kernels for this processor, up to a minute; they are kept on disk, so that next time it "
+                "starts at once"
             )
-        self._draw(f"compiling {kernel}")
+        self._kernels += 1
+        self._draw(f"compiling kernel {self._kernels}: {kernel}")
         self._compiled = True
 
     def step(self, step: int, steps: int, measured: "Measured") -> None:

@@ -8,13 +8,18 @@ from numba import prange
 
 from minisegnet.arrays import Array
 
+from .fast import matrix
 from .launch import parallel_kernel
 
 
 def linear(x: Array, w: Array, b: Array | None) -> Array:
     """``y[m, o] = b[o] + sum over i of w[o, i] * x[m, i]``."""
     y = np.empty((x.shape[0], w.shape[0]), x.dtype)  # (M, out)
-    _linear(y, x, w, np.zeros(w.shape[0], x.dtype) if b is None else b)
+    bias = np.zeros(w.shape[0], x.dtype) if b is None else b
+    if x.dtype == np.float32:
+        matrix.product(y, x, w, bias, turn_b=True)
+    else:
+        _linear(y, x, w, bias)
     return y
 
 
@@ -33,11 +38,21 @@ def _linear(y, x, w, b):
 
 def linear_backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
     """Every product of the forward, ``y += w * x``, hands ``w * dy`` to its input and ``x * dy`` to its weight."""
+    if x.dtype == np.float32:
+        return _backward_by_blocks(dy, x, w)
     dx, dw = np.zeros(x.shape, x.dtype), np.empty(w.shape, w.dtype)  # (M, in), (out, in)
     db = np.empty(w.shape[0], w.dtype)  # (out,)
     _input_gradient(dx, dy, w)
     _weight_gradient(dw, db, dy, x)
     return dx, dw, db
+
+
+def _backward_by_blocks(dy, x, w):
+    dx, dw = np.empty(x.shape, x.dtype), np.empty(w.shape, w.dtype)  # (M, in), (out, in)
+    zeros = np.zeros(x.shape[1], np.float32)
+    matrix.product(dx, dy, w, zeros)
+    matrix.product(dw, dy, x, zeros, turn_a=True)
+    return dx, dw, dy.sum(axis=0, dtype=np.float64).astype(np.float32)
 
 
 @parallel_kernel

@@ -478,7 +478,9 @@ def spread_rows(spread, y, top, count, pitch, columns):
     for k in range(len(y)):
         for i in range(count):
             line = spread[k, i * pitch : (i + 1) * pitch]
-            line[:columns] = y[k, top + i]
+            source = y[k, top + i]
+            for j in range(columns):
+                line[j] = source[j]
             line[columns:] = 0
         spread[k, count * pitch :] = 0
     spread[len(y) :] = 0
@@ -548,4 +550,4 @@ def weight_gradient(
         totals, x, y, offsets, band.rows, band.tall, band.pitch, band.plane, np.array(rows.phases),
         np.array(columns.phases), stride, (rows.first, columns.first), (OH, OW),
     )  # fmt: skip
-    (_add_up if few else _unpack_gradient)(w.reshape(groups, KG, Q), totals[:, :, :Q])
+    (_add_up if few else _unpack_gradient)(w.reshape(groups, KG, Q), totals)

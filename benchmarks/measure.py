@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from benchmarks import machine
+from benchmarks import machine, roofline
 from benchmarks.cases import Case, Problem, Scale, as_tuple
 from minisegnet import ops
 from minisegnet.arrays import Array
@@ -23,6 +23,8 @@ Results: TypeAlias = tuple[Array, ...]
 # Largest difference allowed, as a share of the largest number in the array. A wrong kernel is off by far
 # more; sums of 100,000 rounded products, and Winograd's algorithm, by far less.
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
+
+TOGETHER = "forward+backward"
 
 SHORTEST_REPEAT = 2e-3  # seconds; a faster call is repeated until a measurement lasts this long
 FEWEST_REPEATS = 3  # even of a call that takes longer than the time limit allows
@@ -54,12 +56,13 @@ class Runner:
     context: Callable[[], AbstractContextManager[Any]]  # entered outside the clock
     forward: Callable[[], Any]
     backward: Callable[[], Any] | None
+    both: Callable[[], Any]
     is_torch: bool = False
     comparable: bool = True
 
     def call(self, direction: str) -> Callable[[], Any]:
         """Return the function to time."""
-        chosen = self.forward if direction == "forward" else self.backward
+        chosen = {"forward": self.forward, "backward": self.backward, TOGETHER: self.both}[direction]
         assert chosen is not None
         return chosen
 
@@ -78,7 +81,11 @@ def name_of(backend: Backend) -> str:
 def backend_runner(problem: Problem, backend: Backend, saved: Results) -> Runner:
     """Set up one of our backends; ``saved`` is what a forward returned, the same for all of them."""
     backward = problem.backward(*saved).run if problem.backward else None
-    return Runner(name_of(backend), lambda: ops.use_backend(backend), problem.forward.run, backward)
+
+    def both() -> Any:
+        return problem.backward(*problem.forward.run()).run()  # type: ignore[misc]
+
+    return Runner(name_of(backend), lambda: ops.use_backend(backend), problem.forward.run, backward, both)
 
 
 class TorchPeer:
@@ -110,18 +117,24 @@ class TorchPeer:
             with torch.no_grad():
                 return problem.torch(torch, functions, *leaves, *constants)  # type: ignore[misc]
 
+        def taped() -> Any:
+            return as_tuple(problem.torch(torch, functions, *leaves, *constants))[0]  # type: ignore[misc]
+
         def backward() -> Any:
             gradients = torch.autograd.grad(y, leaves, dy, retain_graph=True)
             return [g.clone() for g in gradients] if problem.torch_shares_gradient else gradients
 
+        def both() -> Any:
+            return torch.autograd.grad(taped(), leaves, dy)
+
         if problem.backward is not None:
-            y = as_tuple(problem.torch(torch, functions, *leaves, *constants))[0]  # type: ignore[misc]
-            dy = tensor(problem.dy)
+            y, dy = taped(), tensor(problem.dy)
         return Runner(
             "torch",
             nullcontext,
             forward,
             backward if problem.backward else None,
+            both,
             is_torch=True,
             comparable=problem.torch_is_comparable,
         )
@@ -174,7 +187,8 @@ def relative_difference(expected: Array, found: Array) -> float:
 
 def directions(problem: Problem) -> tuple[str, ...]:
     """Return what there is to run."""
-    return ("forward", "backward") if problem.backward else ("forward",)
+    both = (TOGETHER,) if problem.timed_together else ()
+    return ("forward", "backward", *both) if problem.backward else ("forward",)
 
 
 def returns(problem: Problem, direction: str, saved: Results) -> tuple[str, ...]:
@@ -264,9 +278,13 @@ def statistics(times: Sequence[float]) -> dict[str, Any]:
 
 
 def measure(
-    case: Case, backends: Sequence[Backend], torch: TorchPeer | None, settings: Settings
+    case: Case,
+    backends: Sequence[Backend],
+    torch: TorchPeer | None,
+    settings: Settings,
+    ceilings: roofline.Machine | None = None,
 ) -> list[dict[str, Any]]:
-    """Measure a case: one row for the forward, one for the backward."""
+    """Measure a case: one row for the forward, one for the backward, for some ops one for both in one go."""
     first_call = start_at_toy_size(case, backends, torch, settings.dtype)
     problem = case.problem(settings.scale, settings.dtype)
     with ops.use_backend(backends[0]):
@@ -279,15 +297,16 @@ def measure(
 
     rows = []
     for direction in directions(problem):
-        work = problem.forward if direction == "forward" else problem.backward(*saved)  # type: ignore[misc]
-        moved = _agree_at_full_size(case, work.returns, runners, direction, settings)
+        names = returns(problem, direction, saved)
+        results = _agree_at_full_size(case, names, runners, direction, settings)
+        flops, moved = work(problem, direction, saved, results)
         row: dict[str, Any] = {
             "op": case.op,
             "case": case.name,
             "shape": list(_shape(problem)),
             "direction": direction,
-            "flops": work.flops,
-            "bytes": work.bytes(moved),
+            "flops": flops,
+            "bytes": moved,
             "results": {},
             "missing": {"torch": missing} if missing else {},
         }
@@ -295,11 +314,27 @@ def measure(
             row["results"][name] = statistics(times)
         for runner in runners:
             found = row["results"][runner.name]
+            found["roofline_share"] = _share(ceilings, row, found["median_s"])
             found["extra_memory_bytes"] = extra_memory(runner, direction) if measures_memory else None
             if not runner.is_torch:
                 found["first_call_extra_s"] = round(first_call[runner.name, direction], 4)
         rows.append(row)
     return rows
+
+
+def work(problem: Problem, direction: str, saved: Results, results: Results) -> tuple[int, int]:
+    """Count the operations and the bytes of a direction."""
+    forward = problem.forward.flops, problem.forward.bytes(saved)
+    if direction == "forward":
+        return forward
+    call = problem.backward(*saved)  # type: ignore[misc]
+    backward = call.flops, call.bytes(results)
+    return (forward[0] + backward[0], forward[1] + backward[1]) if direction == TOGETHER else backward
+
+
+def _share(ceilings: roofline.Machine | None, row: dict[str, Any], seconds: float) -> float | None:
+    """Say how near to the roofline a row comes: the shortest time that its work allows, over the time it took."""
+    return None if ceilings is None else round(ceilings.shortest(row["flops"], row["bytes"]) / seconds, 4)
 
 
 def _agree_at_full_size(

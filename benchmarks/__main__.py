@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     ops.add_argument(
         "--out", type=Path, default=LOCAL_RESULTS, metavar="DIR", help="folder of the record (%(default)s)"
     )
+    _add_models(commands.add_parser("models", help="whole networks: a training step, and inference"))
     recipes = commands.add_parser("recipes", help="trainings on small folders: steps, minutes and scores")
     recipes.add_argument("--first", type=_positive, metavar="N", help="only the first so many")
     recipes.add_argument("--steps", type=_positive, metavar="N", help="so few steps: does the tool work?")
@@ -65,6 +66,27 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_models(models: argparse.ArgumentParser) -> None:
+    models.add_argument("--networks", nargs="+", metavar="NAME", help="only these, such as unet segnet fcn8s")
+    models.add_argument("--backends", nargs="+", metavar="NAME", help="numpy, numba or both (default: numba)")
+    models.add_argument("--no-torch", action="store_true", help="leave PyTorch out even if it is installed")
+    models.add_argument("--no-compile", action="store_true", help="leave torch.compile out: it takes minutes")
+    _add_common(models)
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--repeats", type=_positive, default=15, help="of each call (default: %(default)s)")
+    command.add_argument(
+        "--quick", action="store_true", help="small networks and pictures: does the tool work?"
+    )
+    command.add_argument(
+        "--threads", type=_positive, default=2, help="of every library alike (default: %(default)s)"
+    )
+    command.add_argument(
+        "--out", type=Path, default=LOCAL_RESULTS, metavar="DIR", help="folder of the record (%(default)s)"
+    )
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -80,13 +102,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("NumPy is loaded already, so its threads can't be set any more: run python -m benchmarks")
         return 2
     with set_threads(options.threads, cold=getattr(options, "cold", False)):
-        from benchmarks import recipes, run
+        from benchmarks import models, recipes, run
 
         if options.command == "gpu":
             from benchmarks.gpu import command as gpu
 
             return gpu.run(options, arguments)
-        command = {"ops": run.ops, "recipes": recipes.run}[options.command]
+        command = {"ops": run.ops, "models": models.command, "recipes": recipes.run}[options.command]
         return command(options, arguments)
 
 

@@ -3,9 +3,10 @@
 import importlib
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -235,28 +236,40 @@ def start_at_toy_size(
 def interleaved_times(
     runners: Sequence[Runner], direction: str, settings: Settings
 ) -> dict[str, list[float]]:
-    """Time each runner in turn, again and again, so that a slow moment of the machine hits them all.
+    """Time the runners in turn."""
+    return interleaved({r.name: partial(seconds_of, r.call(direction), r.context) for r in runners}, settings)
+
+
+def interleaved(timers: Mapping[str, Callable[[int], float]], settings: Settings) -> dict[str, list[float]]:
+    """Time each in turn, again and again, so that a slow moment of the machine hits them all.
 
     Stops early when the time limit is over. Returns seconds for one call.
+
+    Parameters
+    ----------
+    timers
+        By name: functions that make so many calls, and return the seconds that one took.
+    settings
+        How often, and how long at most.
     """
     calls = {}
-    for runner in runners:  # this round warms up and shows how many calls make a measurable time
-        seconds = max(seconds_for(runner, direction, 1), 1e-9)
-        calls[runner.name] = min(math.ceil(SHORTEST_REPEAT / seconds), 100)
-    times: dict[str, list[float]] = {runner.name: [] for runner in runners}
+    for name, timer in timers.items():  # this round warms up and shows how many calls make a measurable time
+        calls[name] = min(math.ceil(SHORTEST_REPEAT / max(timer(1), 1e-9)), 100)
+    times: dict[str, list[float]] = {name: [] for name in timers}
     start = perf_counter()
     for repeat in range(settings.repeats):
         if repeat >= FEWEST_REPEATS and perf_counter() - start > settings.time_limit:
             break
-        for runner in runners:
-            times[runner.name].append(seconds_for(runner, direction, calls[runner.name]))
+        for name, timer in timers.items():
+            times[name].append(timer(calls[name]))
     return times
 
 
-def seconds_for(runner: Runner, direction: str, calls: int) -> float:
+def seconds_of(
+    run: Callable[[], Any], context: Callable[[], AbstractContextManager[Any]], calls: int
+) -> float:
     """Return the seconds that one call takes, as the mean of several in a row."""
-    run = runner.call(direction)
-    with runner.context():
+    with context():
         start = perf_counter()
         for _ in range(calls):
             run()

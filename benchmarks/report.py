@@ -130,17 +130,24 @@ def roofline_line(record: Record) -> str:
     )
 
 
-def heading(record: Record) -> str:
-    """Say in a few lines where and how this was measured."""
+def where(record: Record) -> str:
+    """Say in two lines on what machine and in what manner a record was measured."""
     about, settings = record["machine"], record["settings"]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     threads = ", ".join(f"{name} {number}" for name, number in record["threads"].items())
+    return (
+        f"{about['cpu']}, {about['cores']} cores, {about['system']}, Python {about['python']}; {versions}\n"
+        f"threads: {threads}; {settings['dtype']}, {settings['scale']} size, up to {settings['repeats']} "
+        f"interleaved repeats; {record['date']}; "
+        f"load of the machine at the start: {about['load']} (numbers from a busy machine mean little)"
+    )
+
+
+def heading(record: Record) -> str:
+    """Say in a few lines where and how this was measured."""
     return "\n".join(
         [
-            f"{about['cpu']}, {about['cores']} cores, {about['system']}, Python {about['python']}; {versions}",
-            f"threads: {threads}; {settings['dtype']}, {settings['scale']} size, up to {settings['repeats']} "
-            f"interleaved repeats; {record['date']}; "
-            f"load of the machine at the start: {about['load']} (numbers from a busy machine mean little)",
+            where(record),
             f"speed: {record['baseline']}'s median time over this one's; above 1 is faster",
             roofline_line(record),
             "first call: what it takes longer than a second one (compiling, or loading what is compiled)",

@@ -2,11 +2,12 @@
 
 import importlib
 import importlib.util
+import math
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -253,3 +254,10 @@ def largest_difference(expected: Array, found: Array) -> float:
     """Return the largest difference as a share of the largest number; NaN counts as infinite."""
     difference = float(np.max(np.abs(expected - found))) / max(float(np.max(np.abs(expected))), 1e-30)
     return difference if difference == difference else float("inf")
+
+
+def distance(expected: Mapping[str, Array], found: Mapping[str, Array]) -> float:
+    """Return the length of the difference of all gradients in one vector, as a share of that vector's length."""
+    apart = sum(float(np.sum((found[name] - gradient) ** 2)) for name, gradient in expected.items())
+    whole = sum(float(np.sum(gradient**2)) for gradient in expected.values())
+    return math.sqrt(apart / whole)

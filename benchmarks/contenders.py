@@ -257,7 +257,7 @@ def largest_difference(expected: Array, found: Array) -> float:
 
 
 def distance(expected: Mapping[str, Array], found: Mapping[str, Array]) -> float:
-    """Return the length of the difference of all gradients in one vector, as a share of that vector's length."""
+    """Return the length of the difference of all numbers in one vector, as a share of that vector's length."""
     apart = sum(float(np.sum((found[name] - gradient) ** 2)) for name, gradient in expected.items())
     whole = sum(float(np.sum(gradient**2)) for gradient in expected.values())
-    return math.sqrt(apart / whole)
+    return math.sqrt(apart / max(whole, 1e-30))

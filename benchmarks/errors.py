@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks import cases, contenders, machine, measure, models, networks
 from benchmarks.contenders import Outcome
 from benchmarks.report import where
@@ -181,9 +179,8 @@ def network_table(record: Record) -> str:
     """Write the networks' errors."""
     runners = record["runners"]
     lines = [_row(["network", "of a training step", *runners]), "|---|---|" + "---:|" * len(runners)]
-    meaning = {
-        "scores": "scores", "loss": "loss", "worst gradient": "worst gradient", "all gradients": "all gradients together"
-    }  # fmt: skip
+    meaning = {"scores": "all scores together", "worst score": "worst score", "loss": "loss"}
+    meaning |= {"gradients": "all gradients together", "worst gradient": "worst gradient"}
     for row in record["networks"]:
         for name, title in meaning.items():
             errors = [_error(row["errors"][runner][name]) for runner in runners]
@@ -210,8 +207,8 @@ def markdown(record: Record) -> str:
     lines = ["# Errors of float32", "", f"`{record['command']}`", ""]
     lines += [f"- {line}" for line in where(record).splitlines()]
     lines += [
-        "- against NumPy in float64: the largest difference in an array as a share of its largest number; for all "
-        "gradients together the length of the error as a share of their length",
+        "- against NumPy in float64: the largest difference in an array as a share of its largest number; what is "
+        "told of numbers together is the length of the error as a share of their length",
         '- "exact" is within `ops.exact_convolutions()`: without Winograd\'s method',
         *["", "![Errors of each op](errors.png)", ""],
     ]

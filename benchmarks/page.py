@@ -41,6 +41,10 @@ def _ridge(records: Records) -> str:
     return f"{ceilings['flops_per_s'] / ceilings['bytes_per_s']:.0f}"
 
 
+def _first_touch(records: Records) -> float:
+    return float(records["ops"]["roofline"]["first_touch_s"])
+
+
 def _where(records: Records) -> str:
     about, record = records["ops"]["machine"], records["ops"]
     threads = record["threads"]["asked for"]
@@ -115,19 +119,25 @@ def _winograd_errors(records: Records) -> str:
     return errors.op_table(records["errors"], differs)
 
 
+def _goals_of_ops(records: Records) -> str:
+    """Write each line, and each goal that was missed, as a line of a list."""
+    lines = report.summary(records["ops"]).splitlines()
+    return "\n".join(f"- {line.replace('; ', chr(10) + '  - ')}" for line in lines)
+
+
 FIGURES: dict[str, Callable[[Records], str]] = {
     "peak": _gflops,
     "bandwidth": _bandwidth,
     "ridge": _ridge,
     "where": _where,
+    "first touch": lambda records: report.three_digits(_first_touch(records) * 1e6),
+    "first touch of a map": lambda records: report.three_digits(_first_touch(records) * 2**23 / 2**12 * 1e3),
     "networks": _networks,
     "convolutions": _kernels,
     "scaling": _lines,
     "memory": _memory,
     "errors of networks": lambda records: errors.network_table(records["errors"]),
     "errors with Winograd": _winograd_errors,
-    "goals of ops": lambda records: (
-        report.summary(records["ops"]).replace("; ", "\n- ").replace("numba:", "- numba:")
-    ),
+    "goals of ops": _goals_of_ops,
     "goals of networks": lambda records: models_report.summary(records["models"]),
 }

@@ -6,6 +6,7 @@ at all, so that no kernel can be faster.
 """
 
 import importlib.util
+import mmap
 import os
 import time
 from typing import Any
@@ -14,10 +15,11 @@ import numpy as np
 
 from minisegnet.profiling.roofline import Machine, measure_machine
 
-__all__ = ["Machine", "measure"]
+__all__ = ["Machine", "first_touch", "measure"]
 
 ROUNDS = 100_000  # a few thousandths of a second
 TRIES = 50
+PAGE = 4096
 
 
 def measure(dtype: str, threads: int) -> Machine:
@@ -26,6 +28,14 @@ def measure(dtype: str, threads: int) -> Machine:
     if dtype != "float32" or importlib.util.find_spec("numba") is None or _not_compiled():
         return limits
     return Machine(flops=peak(threads), bandwidth=limits.bandwidth)
+
+
+def first_touch(size: int = 2**26) -> float:
+    """Return how many seconds longer a page of memory takes when it is touched for the first time."""
+    memory = np.frombuffer(mmap.mmap(-1, size), np.uint8)
+    first = _seconds(memory.fill, 1)
+    again = min(_seconds(memory.fill, 2) for _ in range(3))
+    return max(first - again, 0.0) / (size // PAGE)
 
 
 def _not_compiled() -> bool:

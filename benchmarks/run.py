@@ -78,7 +78,11 @@ def measure_ops(
         "runners": runners,
         "baseline": "torch" if torch else names[0],
         "memory": machine.why_no_memory() or report.MEMORY_MEANS,
-        "roofline": {"flops_per_s": ceilings.flops, "bytes_per_s": ceilings.bandwidth},
+        "roofline": {
+            "flops_per_s": ceilings.flops,
+            "bytes_per_s": ceilings.bandwidth,
+            "first_touch_s": roofline.first_touch(),
+        },
         "rows": [],
     }
     print(report.heading(record), end="\n\n")

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -253,11 +253,11 @@ def set_threads(threads: int) -> None:
 def largest_difference(expected: Array, found: Array) -> float:
     """Return the largest difference as a share of the largest number; NaN counts as infinite."""
     difference = float(np.max(np.abs(expected - found))) / max(float(np.max(np.abs(expected))), 1e-30)
-    return difference if difference == difference else float("inf")
+    return difference if difference == difference else math.inf
 
 
-def distance(expected: Mapping[str, Array], found: Mapping[str, Array]) -> float:
-    """Return the length of the difference of all numbers in one vector, as a share of that vector's length."""
-    apart = sum(float(np.sum((found[name] - gradient) ** 2)) for name, gradient in expected.items())
-    whole = sum(float(np.sum(gradient**2)) for gradient in expected.values())
-    return math.sqrt(apart / max(whole, 1e-30))
+def distance(expected: Array, found: Array) -> float:
+    """Return the length of the difference as a share of the length of what is expected; NaN counts as infinite."""
+    length = float(np.linalg.norm(expected.astype(np.float64)))
+    share = float(np.linalg.norm((found - expected).astype(np.float64))) / max(length, 1e-30)
+    return share if share == share else math.inf

@@ -179,8 +179,11 @@ def network_table(record: Record) -> str:
     """Write the networks' errors."""
     runners = record["runners"]
     lines = [_row(["network", "of a training step", *runners]), "|---|---|" + "---:|" * len(runners)]
-    meaning = {"scores": "all scores together", "worst score": "worst score", "loss": "loss"}
-    meaning |= {"gradients": "all gradients together", "worst gradient": "worst gradient"}
+    meaning = {"scores": "scores, as a whole", "worst score": "worst score", "loss": "loss"}
+    meaning |= {
+        "gradients": "gradient of a weight, as a whole",
+        "worst gradient": "worst number of a gradient",
+    }
     for row in record["networks"]:
         for name, title in meaning.items():
             errors = [_error(row["errors"][runner][name]) for runner in runners]
@@ -207,8 +210,8 @@ def markdown(record: Record) -> str:
     lines = ["# Errors of float32", "", f"`{record['command']}`", ""]
     lines += [f"- {line}" for line in where(record).splitlines()]
     lines += [
-        "- against NumPy in float64: the largest difference in an array as a share of its largest number; what is "
-        "told of numbers together is the length of the error as a share of their length",
+        "- against NumPy in float64: the largest difference in an array as a share of its largest number; as a "
+        "whole: the length of the error as a share of the array's own length, of the weight where it is worst",
         '- "exact" is within `ops.exact_convolutions()`: without Winograd\'s method',
         *["", "![Errors of each op](errors.png)", ""],
     ]

@@ -221,27 +221,40 @@ def markdown(record: Record) -> str:
     return "\n".join(lines) + "\n"
 
 
+def worst_of_cases(record: Record) -> dict[str, dict[str, float]]:
+    """Return the worst error of any result, for each case and runner."""
+    found: dict[str, dict[str, float]] = {}
+    for row in record["ops"]:
+        label = f"{row['op']}: {row['case']}, {'x'.join(map(str, row['shape']))}"
+        worst = found.setdefault(label, {})
+        for runner, error in row["errors"].items():
+            worst[runner] = max(error, worst.get(runner, 0.0))
+    return found
+
+
 def draw(record: Record, path: Path) -> None:
-    """Draw the errors of each op's result on a logarithmic axis, a marker for each runner."""
+    """Draw the worst error of each case on a logarithmic axis, a marker for each runner."""
     from matplotlib.figure import Figure  # heavy, and needed here only; Figure alone opens no window
 
-    rows = record["ops"]
-    figure = Figure(figsize=(9, 1.4 + 0.17 * len(rows)), layout="constrained")
+    worst = worst_of_cases(record)
+    figure = Figure(figsize=(9, 1.4 + 0.22 * len(worst)), layout="constrained")
     axes = figure.subplots()
-    styles = {
-        NUMBA: ("D", "#D55E00"), EXACT: ("s", "#0072B2"), NUMPY: ("^", "#56B4E9"), TORCH: ("o", "#999999")
-    }  # fmt: skip
-    for runner in record["runners"]:
-        marker, colour = styles[runner]
-        places = [i for i, row in enumerate(rows) if row["errors"].get(runner)]
-        x = [rows[i]["errors"][runner] for i in places]
-        axes.plot(x, places, marker, color=colour, markersize=5, markeredgecolor="black",
-                  markeredgewidth=0.4, label=runner)  # fmt: skip
+    styles = {  # Okabe and Ito's colours, and markers that differ: the exact ones are hollow, around the others
+        EXACT: ("s", "none", 9),
+        NUMPY: ("^", "#56B4E9", 6),
+        TORCH: ("o", "#999999", 6),
+        NUMBA: ("D", "#D55E00", 5),
+    }
+    for runner, (marker, colour, size) in styles.items():
+        points = [(told[runner], place) for place, told in enumerate(worst.values()) if told.get(runner)]
+        if points:
+            axes.plot(*zip(*points, strict=True), marker, markerfacecolor=colour, markersize=size,
+                      markeredgecolor="black", markeredgewidth=0.7, label=runner)  # fmt: skip
     axes.set_xscale("log")
-    axes.set_yticks(range(len(rows)), [f"{r['op']}: {r['case']}, {r['result']}" for r in rows], fontsize=6.5)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_yticks(range(len(worst)), list(worst), fontsize=7)
+    axes.set_ylim(len(worst) - 0.4, -0.6)
     axes.axvline(2.0**-24, color="black", linewidth=1)  # half a unit in the last place of 1
     axes.grid(linewidth=0.4, alpha=0.6)
-    axes.set_xlabel("largest error as a share of the largest number; the line: one rounding")
+    axes.set_xlabel("largest error of any result, as a share of its largest number; the line: one rounding")
     figure.legend(loc="outside upper center", ncols=4, fontsize=8)
     figure.savefig(path, dpi=130)

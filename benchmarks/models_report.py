@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from benchmarks import goals
-from benchmarks.report import three_digits, where
+from benchmarks.report import plain_logarithmic, three_digits, where
 
 Record: TypeAlias = dict[str, Any]
 Row: TypeAlias = dict[str, Any]
@@ -163,6 +163,15 @@ def table(record: Record, rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def _limits(record: Record, base: str) -> tuple[float, float]:
+    """Return the ends of the axis: all speeds and goals, and a little more."""
+    speeds = [1.0]
+    for row in (row for row in record["rows"] if base in row["results"]):
+        speeds += [row["results"][base]["median_s"] / f["median_s"] for f in row["results"].values()]
+        speeds += [goal.ratio for goal, _ in verdicts(record, row)]
+    return min(speeds) / 1.2, max(speeds) * 1.2
+
+
 def draw(record: Record, path: Path) -> None:
     """Draw each contender's speed as a marker on its row's line, against PyTorch's ordinary way (or us)."""
     from matplotlib.figure import Figure  # heavy, and needed here only; Figure alone opens no window
@@ -190,7 +199,8 @@ def draw(record: Record, path: Path) -> None:
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.axvline(1, color="black", linewidth=1)
     axes.grid(linewidth=0.4, alpha=0.6)
-    axes.set_xlim(left=0)
+    plain_logarithmic(axes)
+    axes.set_xlim(*_limits(record, base))
     axes.set_xlabel(f"times as fast as {base}; a black bar is the goal of {ours(record)}")
     keys = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     figure.legend(keys.values(), keys.keys(), loc="outside upper center", ncols=4, fontsize=8)

@@ -76,7 +76,6 @@ def overview(records: dict[str, Any], path: Path) -> None:
     labels = list(dict.fromkeys(label for label, *_ in found))
     figure = Figure(figsize=(9, 1.4 + 0.36 * len(labels)), layout="constrained")
     axes = figure.subplots()
-    axes.set_xscale("log")
     for place, label in enumerate(labels):
         bars = [(kind, ratio, goal) for name, kind, ratio, goal in found if name == label]
         height = 0.8 / len(bars)
@@ -85,22 +84,22 @@ def overview(records: dict[str, Any], path: Path) -> None:
             colour, hatch = KINDS[kind]
             axes.barh(y, ratio - 1, left=1, height=height, color=colour, hatch=hatch, edgecolor="black",
                       linewidth=0.4)  # fmt: skip
-            left = ratio < 1
-            axes.annotate(f"{ratio:.2f}", (ratio, y), xytext=(-3 if left else 3, 0), va="center", fontsize=6,
-                          textcoords="offset points", ha="right" if left else "left")  # fmt: skip
+            report.write_beside(axes, ratio, y, f"{ratio:.2f}", to_the_left=ratio < 1)
             if goal is not None:
                 axes.plot([goal, goal], [y - height / 2, y + height / 2], color="black", linewidth=2.5)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.margins(x=0.1)
+    ratios = [ratio for _, _, ratio, _ in found] + [goal for *_, goal in found if goal is not None]
+    report.plain_logarithmic(axes)
+    axes.set_xlim(min(ratios) / 1.3, max(ratios) * 1.3)
     axes.grid(axis="x", linewidth=0.4, alpha=0.6)
     axes.set_axisbelow(True)
     about, threads = records["ops"]["machine"], records["ops"]["threads"]["asked for"]
     axes.set_xlabel(
-        f"PyTorch's time over ours: to the right we are faster ({about['cpu']}, {threads} threads; black bars: goals)"
+        "PyTorch's time over ours: to the right we are faster; black bars: what we wanted to reach"
     )
+    axes.set_title(f"{about['cpu']}, threads: {threads}, float32", fontsize=9, loc="left")
     kinds = [kind for kind in KINDS if any(kind == k for _, k, *_ in found)]
     keys = [Patch(facecolor=KINDS[k][0], hatch=KINDS[k][1], edgecolor="black", label=k) for k in kinds]
     figure.legend(handles=keys, loc="outside upper center", ncols=len(keys), fontsize=8)
@@ -140,7 +139,7 @@ def draw_roofline(record: dict[str, Any], path: Path) -> None:
     key = "\n".join(f"{n + 1}  {row['op']}: {row['case']}" for n, row in enumerate(rows))
     axes.text(1.02, 1.0, key, transform=axes.transAxes, va="top", fontsize=7)
     axes.set_xlabel("operations for each byte that must be moved")
-    axes.set_ylabel("thousand million operations a second")
+    axes.set_ylabel("GFLOP/s: thousand million operations a second")
     axes.grid(which="both", linewidth=0.3, alpha=0.5)
     axes.legend(loc="lower right", fontsize=8)
     figure.savefig(path, dpi=120)

@@ -259,7 +259,7 @@ def _draw_bars(
     for row in (r for r in record["rows"] if r["direction"] == direction):
         place = labels.index(_label(row))
         if record["baseline"] not in row["results"]:
-            _write(axes, 1, place, f"not run by {record['baseline']} here")
+            write_beside(axes, 1, place, f"not run by {record['baseline']} here")
             continue
         for i, runner in enumerate(shown):
             y = place + (i - (len(shown) - 1) / 2) * height
@@ -270,7 +270,7 @@ def _draw_bars(
             axes.barh(y, value - start, left=start, height=height, **_style(runner))
             if (goal := goal_of(record, row, runner)) is not None:
                 axes.plot([goal, goal], [y - height / 2, y + height / 2], color="black", linewidth=2)
-            _write(axes, value, y, three_digits(value), to_the_left=compares and value < 1)
+            write_beside(axes, value, y, three_digits(value), to_the_left=compares and value < 1)
     axes.margins(x=0.15)
     axes.grid(axis="x", linewidth=0.4, alpha=0.6)
     axes.set_axisbelow(True)
@@ -281,7 +281,16 @@ def _draw_bars(
     axes.set_xlabel(f"times as fast as {record['baseline']}" if compares else "milliseconds")
 
 
-def _write(axes: Any, x: float, y: float, text: str, *, to_the_left: bool = False) -> None:
+def plain_logarithmic(axes: Any) -> None:
+    """Make the x axis logarithmic, with ordinary numbers at it."""
+    axes.set_xscale("log")
+    axes.set_xticks([step * ten for ten in (0.01, 0.1, 1, 10) for step in (1, 2, 5)])
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter("{x:g}")
+
+
+def write_beside(axes: Any, x: float, y: float, text: str, *, to_the_left: bool = False) -> None:
+    """Write beside the end of a bar, on white: goals may be drawn there."""
     axes.annotate(
         text,
         (x, y),
@@ -290,4 +299,6 @@ def _write(axes: Any, x: float, y: float, text: str, *, to_the_left: bool = Fals
         ha="right" if to_the_left else "left",
         va="center",
         fontsize=6.5,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        zorder=5,
     )

@@ -212,12 +212,10 @@ def draw(record: Record, path: Path) -> None:
             label = f"{threads} thread{'s' * (threads != '1')}"
             axes.errorbar(x, np.array(seconds) * 1e3, away, fmt=marker, color=colour, label=label)
             axes.plot(x, (line.start + line.slope * x) * 1e3, dashes, color=colour, linewidth=1)
-        fixed = (
-            f"{rows[0]['batch']} pictures"
-            if over == "pixels"
-            else f"{rows[0]['side']} x {rows[0]['side']} pixels"
-        )
-        axes.set_xlabel(f"{'pixels of the batch' if over == 'pixels' else 'pictures in the batch'} ({fixed})")
+        if over == "pixels":
+            axes.set_xlabel(f"pixels of the batch (pictures: {rows[0]['batch']})")
+        else:
+            axes.set_xlabel(f"pictures in the batch (pixels: {rows[0]['side']} x {rows[0]['side']})")
         axes.set_ylabel("ms a step")
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)

@@ -38,6 +38,16 @@ def parser() -> argparse.ArgumentParser:
     ops.add_argument(
         "--out", type=Path, default=LOCAL_RESULTS, metavar="DIR", help="folder of the record (%(default)s)"
     )
+    _add_models(commands.add_parser("models", help="whole networks: a training step, and inference"))
+    _add_scaling(commands.add_parser("scaling", help="time of a step over pixels and batch, 1 and 2 threads"))
+    _add_errors(commands.add_parser("errors", help="float32 against float64, ops and networks"))
+    picture = commands.add_parser(
+        "picture", help="pictures and the page on speed, from the committed records"
+    )
+    picture.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="folder of the records")
+    picture.add_argument(
+        "--check", action="store_true", help="write nothing; say whether the page is up to date"
+    )
     recipes = commands.add_parser("recipes", help="trainings on small folders: steps, minutes and scores")
     recipes.add_argument("--first", type=_positive, metavar="N", help="only the first so many")
     recipes.add_argument("--steps", type=_positive, metavar="N", help="so few steps: does the tool work?")
@@ -65,6 +75,41 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_models(models: argparse.ArgumentParser) -> None:
+    models.add_argument("--networks", nargs="+", metavar="NAME", help="only these, such as unet segnet fcn8s")
+    models.add_argument("--backends", nargs="+", metavar="NAME", help="numpy, numba or both (default: numba)")
+    models.add_argument("--no-torch", action="store_true", help="leave PyTorch out even if it is installed")
+    models.add_argument("--no-compile", action="store_true", help="leave torch.compile out: it takes minutes")
+    _add_common(models)
+
+
+def _add_scaling(scaling: argparse.ArgumentParser) -> None:
+    scaling.add_argument("--backends", nargs=1, metavar="NAME", help="numpy or numba (default: numba)")
+    _add_common(scaling)
+
+
+def _add_errors(errors: argparse.ArgumentParser) -> None:
+    errors.add_argument("--ops", nargs="+", metavar="OP", help="only these, and no networks")
+    errors.add_argument("--no-torch", action="store_true", help="leave PyTorch out even if it is installed")
+    _add_common(errors, timed=False)
+
+
+def _add_common(command: argparse.ArgumentParser, *, timed: bool = True) -> None:
+    if timed:
+        command.add_argument(
+            "--repeats", type=_positive, default=15, help="of each call (default: %(default)s)"
+        )
+    command.add_argument(
+        "--quick", action="store_true", help="small networks and pictures: does the tool work?"
+    )
+    command.add_argument(
+        "--threads", type=_positive, default=2, help="of every library alike (default: %(default)s)"
+    )
+    command.add_argument(
+        "--out", type=Path, default=LOCAL_RESULTS, metavar="DIR", help="folder of the record (%(default)s)"
+    )
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -79,15 +124,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "numpy" in sys.modules:
         print("NumPy is loaded already, so its threads can't be set any more: run python -m benchmarks")
         return 2
-    with set_threads(options.threads, cold=getattr(options, "cold", False)):
-        from benchmarks import recipes, run
+    with set_threads(getattr(options, "threads", 2), cold=getattr(options, "cold", False)):
+        from benchmarks import errors, models, picture, recipes, run, scaling
 
         if options.command == "gpu":
             from benchmarks.gpu import command as gpu
 
             return gpu.run(options, arguments)
-        command = {"ops": run.ops, "recipes": recipes.run}[options.command]
-        return command(options, arguments)
+        chosen = {
+            "ops": run.ops,
+            "models": models.command,
+            "scaling": scaling.command,
+            "errors": errors.command,
+            "picture": picture.command,
+            "recipes": recipes.run,
+        }
+        return chosen[options.command](options, arguments)
 
 
 if __name__ == "__main__":

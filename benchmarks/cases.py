@@ -62,6 +62,7 @@ class Problem:
     torch: Callable[..., Any] | None = None  # torch(torch, F, *leaves, *constants) -> y, or (y, ...)
     torch_is_comparable: bool = True  # False for dropout: PyTorch draws other random bits
     torch_shares_gradient: bool = False  # PyTorch returns views of dy there; copied, as we do, for equal work
+    timed_together: bool = False  # forward and backward in one go, too: what a step spends on a layer
     needs_torchvision: bool = False
 
 
@@ -90,7 +91,7 @@ class Case:
 
 
 class Draw:
-    """Random arrays of one dtype."""
+    """Random arrays of one dtype. float64 gets the very numbers of float32, so that results can be compared."""
 
     def __init__(self, dtype: str, seed: int) -> None:
         self.dtype = np.dtype(dtype)
@@ -98,11 +99,11 @@ class Draw:
 
     def normal(self, *shape: int) -> Array:
         """Draw standard normal numbers."""
-        return self.rng.standard_normal(shape, dtype=self.dtype.type)
+        return self.rng.standard_normal(shape, dtype=np.float32).astype(self.dtype)
 
-    def uniform(self, *shape: int) -> Array:
-        """Draw numbers from 0 to 1."""
-        return self.rng.random(shape, dtype=self.dtype.type)
+    def uniform(self, *shape: int, least: float = 0.0) -> Array:
+        """Draw numbers from ``least`` to 1 more."""
+        return (self.rng.random(shape, dtype=np.float32) + np.float32(least)).astype(self.dtype)
 
     def labels(self, classes: int, *shape: int, ignore_index: int) -> Array:
         """Draw labels, one in sixteen of them to be ignored."""
@@ -178,6 +179,7 @@ def conv2d(
         leaves=(x, w, b),
         dy=dy,
         torch=lambda torch, F, x, w, b: F.conv2d(x, w, b, **options),
+        timed_together=True,
     )
 
 
@@ -198,6 +200,7 @@ def conv_transpose2d(
         leaves=(x, w, b),
         dy=dy,
         torch=lambda torch, F, x, w, b: F.conv_transpose2d(x, w, b, **options),
+        timed_together=True,
     )
 
 
@@ -408,6 +411,25 @@ def roi_pool(draw: Draw, N: int, C: int, H: int, W: int, R: int, bins: int) -> P
     )
 
 
+def roi_pool_one_by_one(draw: Draw, N: int, C: int, H: int, W: int, R: int, bins: int) -> Problem:
+    """Build the same with regions inside the map, which PyTorch without torchvision pools one after the other."""
+    x, dy = draw.normal(N, C, H, W), draw.normal(R, C, bins, bins)
+    rois = draw.rois(R, N, H, W)  # corners are pixels of the map itself: nothing is rounded
+    return Problem(
+        forward=call("y argmax", ops.roi_pool, x, rois, bins),
+        backward=lambda y, argmax: call("dx", ops.roi_pool_backward, dy, argmax, rois, x.shape),
+        leaves=(x,),
+        dy=dy,
+        constants=(rois.astype(np.int64),),
+        torch=lambda torch, F, x, rois: torch.stack(
+            [
+                F.adaptive_max_pool2d(x[n, :, top : bottom + 1, left : right + 1], bins)
+                for n, left, top, right, bottom in rois.tolist()
+            ]
+        ),
+    )
+
+
 def roi_align(draw: Draw, N: int, C: int, H: int, W: int, R: int, bins: int) -> Problem:
     """Build RoIAlign of R regions, with 2 x 2 samples in each bin."""
     x, dy = draw.normal(N, C, H, W), draw.normal(R, C, bins, bins)
@@ -447,7 +469,7 @@ def _torchvision(name: str) -> Any:
 def batch_norm(draw: Draw, N: int, C: int, H: int, W: int, training: bool) -> Problem:
     """Build a batch normalisation."""
     x, dy = draw.normal(N, C, H, W), draw.normal(N, C, H, W)
-    gamma, beta, mean, var = draw.normal(C), draw.normal(C), draw.normal(C), draw.uniform(C) + 1
+    gamma, beta, mean, var = draw.normal(C), draw.normal(C), draw.normal(C), draw.uniform(C, least=1)
     return Problem(
         forward=call(
             "y mean inv_std running_mean running_var",
@@ -461,6 +483,33 @@ def batch_norm(draw: Draw, N: int, C: int, H: int, W: int, training: bool) -> Pr
         dy=dy,
         constants=(mean.copy(), var.copy()),  # PyTorch overwrites its own
         torch=lambda torch, F, x, gamma, beta, mean, var: F.batch_norm(x, mean, var, gamma, beta, training),
+    )
+
+
+def batch_norm_then_relu(draw: Draw, N: int, C: int, H: int, W: int) -> Problem:
+    """Build what stands behind nearly every convolution of a network in training."""
+    x, dy = draw.normal(N, C, H, W), draw.normal(N, C, H, W)
+    gamma, beta, mean, var = draw.normal(C), draw.normal(C), draw.normal(C), draw.uniform(C, least=1)
+
+    def forward() -> Any:
+        normalised, *statistics = ops.batch_norm(x, gamma, beta, mean, var, training=True)
+        return (ops.relu(normalised), *statistics)
+
+    def backward(y: Array, mean: Array, inv_std: Array) -> Any:
+        return ops.batch_norm_backward(ops.relu_backward(dy, y), x, gamma, mean, inv_std, training=True)
+
+    def torch_forward(torch: Any, F: Any, x: Any, gamma: Any, beta: Any, mean: Any, var: Any) -> Any:
+        return torch.relu(F.batch_norm(x, mean, var, gamma, beta, True))
+
+    return Problem(
+        forward=call("y mean inv_std running_mean running_var", forward, reads=(x, gamma, beta, mean, var)),
+        backward=lambda y, mean, inv_std, *_: call(
+            "dx dgamma dbeta", backward, y, mean, inv_std, reads=(dy, y, x, gamma, mean, inv_std)
+        ),
+        leaves=(x, gamma, beta),
+        dy=dy,
+        constants=(mean.copy(), var.copy()),  # PyTorch overwrites its own
+        torch=torch_forward,
     )
 
 
@@ -574,12 +623,20 @@ def _maps(C: int, H: int, N: int = 8) -> dict[str, Any]:
     return {"N": N, "C": C, "H": H, "W": H}
 
 
+# Channels in, channels out, height = width: the levels of a small U-Net, from the picture down.
+WIDTHS = ((3, 16, 128), (16, 16, 128), (32, 32, 64), (64, 64, 64), (128, 128, 32), (256, 256, 16))
+
+
+def _three_by_three(C: int, K: int, H: int) -> Case:
+    return Case("conv2d", f"3x3, {C} to {K}", conv2d, {**_maps(C, H), "K": K, "padding": 1}, quick=C == 64)
+
+
 CASES = (
-    Case("conv2d", "3x3", conv2d, {**_maps(3, 128), "K": 16, "padding": 1}),
-    Case("conv2d", "3x3", conv2d, {**_maps(64, 64), "K": 64, "padding": 1}, quick=True),
+    *(_three_by_three(C, K, H) for C, K, H in WIDTHS),
     Case("conv2d", "3x3 stride 2", conv2d, {**_maps(64, 64), "K": 64, "padding": 1, "stride": 2}),
     Case("conv2d", "3x3 dilation 2", conv2d, {**_maps(64, 64), "K": 64, "padding": 2, "dilation": 2}),
     Case("conv2d", "1x1", conv2d, {**_maps(64, 64), "K": 64, "kernel": 1}, quick=True),
+    Case("conv2d", "1x1, 16 to 21", conv2d, {**_maps(16, 128), "K": 21, "kernel": 1}),
     Case("conv2d", "3x3 depthwise", conv2d, {**_maps(64, 64), "padding": 1}),
     Case(
         "conv_transpose2d",
@@ -616,10 +673,17 @@ CASES = (
     Case("pad2d", "zero 2", pad2d, {**_maps(32, 128), "padding": 2, "mode": "zero"}),
     Case("pad2d", "reflect 2", pad2d, {**_maps(32, 128), "padding": 2, "mode": "reflect"}),
     Case("roi_pool", "64 regions 7x7", roi_pool, {**_maps(64, 32, N=2), "R": 64, "bins": 7}),
+    Case(
+        "roi_pool",
+        "64 regions 7x7, one by one",
+        roi_pool_one_by_one,
+        {**_maps(64, 32, N=2), "R": 64, "bins": 7},
+    ),
     Case("roi_align", "64 regions 7x7", roi_align, {**_maps(64, 32, N=2), "R": 64, "bins": 7}),
     Case("nms", "IoU 0.5", nms, {"boxes": 1000, "iou_threshold": 0.5}, quick=True),
     Case("batch_norm", "training", batch_norm, {**_maps(32, 128), "training": True}, quick=True),
     Case("batch_norm", "training", batch_norm, {**_maps(256, 16), "training": True}),
+    Case("batch_norm", "training, then ReLU", batch_norm_then_relu, _maps(32, 128)),
     Case("batch_norm", "evaluation", batch_norm, {**_maps(32, 128), "training": False}),
     Case("softmax_cross_entropy", "21 classes", softmax_cross_entropy, _maps(21, 128), quick=True),
     Case("bce_with_logits", "mask", bce_with_logits, _maps(1, 256)),

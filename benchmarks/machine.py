@@ -5,11 +5,12 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("minisegnet", "numpy", "numba", "llvmlite", "torch", "torchvision")
+PACKAGES = ("minisegnet", "numpy", "numba", "llvmlite", "torch", "torchvision", "onnx", "onnxruntime")
 PREFIXES = ("OMP_", "OPENBLAS_", "MKL_", "KMP_", "NUMBA_", "MALLOC_", "VECLIB_", "BLIS_", "MINISEGNET_")
 
 # Each library reads its own variable, once, when it is loaded.
@@ -26,11 +27,16 @@ THREAD_VARIABLES = (
 # whichever library is measured next: OpenBLAS would go on for a tenth of a second after each product.
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
 
+# These make OpenBLAS take this machine for another one, with narrower registers; they are removed, and recorded.
+DISGUISES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+_removed: dict[str, str] = {}
+
 
 @contextmanager
 def set_threads(threads: int, *, cold: bool) -> Iterator[None]:
     """Give every library the same number of threads; with ``cold`` also an empty Numba cache for this run."""
     os.environ.update({name: str(threads) for name in THREAD_VARIABLES} | WAITING)
+    _removed.update({name: os.environ.pop(name) for name in DISGUISES if name in os.environ})
     if not cold:
         yield
         return
@@ -57,6 +63,7 @@ def describe() -> dict[str, object]:
             for name, value in sorted(os.environ.items())
             if name.startswith(PREFIXES)
         },
+        "removed from the environment": dict(_removed),
     }
 
 
@@ -113,9 +120,13 @@ class ExtraMemory:
 
 
 def _return_free_memory() -> None:
-    """Make the C library give back what it keeps from earlier calls; reused memory would count as nothing."""
+    """Give back what we and the C library keep from earlier calls; reused memory would count as nothing."""
     import ctypes
+    import gc
 
+    gc.collect()
+    with suppress(ImportError):
+        import_module("minisegnet.buffers").forget()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
     if trim is not None:
         trim(0)

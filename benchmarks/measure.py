@@ -3,16 +3,17 @@
 import importlib
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from benchmarks import machine
+from benchmarks import machine, roofline
 from benchmarks.cases import Case, Problem, Scale, as_tuple
 from minisegnet import ops
 from minisegnet.arrays import Array
@@ -23,6 +24,8 @@ Results: TypeAlias = tuple[Array, ...]
 # Largest difference allowed, as a share of the largest number in the array. A wrong kernel is off by far
 # more; sums of 100,000 rounded products, and Winograd's algorithm, by far less.
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
+
+TOGETHER = "forward+backward"
 
 SHORTEST_REPEAT = 2e-3  # seconds; a faster call is repeated until a measurement lasts this long
 FEWEST_REPEATS = 3  # even of a call that takes longer than the time limit allows
@@ -54,12 +57,13 @@ class Runner:
     context: Callable[[], AbstractContextManager[Any]]  # entered outside the clock
     forward: Callable[[], Any]
     backward: Callable[[], Any] | None
+    both: Callable[[], Any]
     is_torch: bool = False
     comparable: bool = True
 
     def call(self, direction: str) -> Callable[[], Any]:
         """Return the function to time."""
-        chosen = self.forward if direction == "forward" else self.backward
+        chosen = {"forward": self.forward, "backward": self.backward, TOGETHER: self.both}[direction]
         assert chosen is not None
         return chosen
 
@@ -78,7 +82,11 @@ def name_of(backend: Backend) -> str:
 def backend_runner(problem: Problem, backend: Backend, saved: Results) -> Runner:
     """Set up one of our backends; ``saved`` is what a forward returned, the same for all of them."""
     backward = problem.backward(*saved).run if problem.backward else None
-    return Runner(name_of(backend), lambda: ops.use_backend(backend), problem.forward.run, backward)
+
+    def both() -> Any:
+        return problem.backward(*problem.forward.run()).run()  # type: ignore[misc]
+
+    return Runner(name_of(backend), lambda: ops.use_backend(backend), problem.forward.run, backward, both)
 
 
 class TorchPeer:
@@ -110,18 +118,24 @@ class TorchPeer:
             with torch.no_grad():
                 return problem.torch(torch, functions, *leaves, *constants)  # type: ignore[misc]
 
+        def taped() -> Any:
+            return as_tuple(problem.torch(torch, functions, *leaves, *constants))[0]  # type: ignore[misc]
+
         def backward() -> Any:
             gradients = torch.autograd.grad(y, leaves, dy, retain_graph=True)
             return [g.clone() for g in gradients] if problem.torch_shares_gradient else gradients
 
+        def both() -> Any:
+            return torch.autograd.grad(taped(), leaves, dy)
+
         if problem.backward is not None:
-            y = as_tuple(problem.torch(torch, functions, *leaves, *constants))[0]  # type: ignore[misc]
-            dy = tensor(problem.dy)
+            y, dy = taped(), tensor(problem.dy)
         return Runner(
             "torch",
             nullcontext,
             forward,
             backward if problem.backward else None,
+            both,
             is_torch=True,
             comparable=problem.torch_is_comparable,
         )
@@ -174,7 +188,8 @@ def relative_difference(expected: Array, found: Array) -> float:
 
 def directions(problem: Problem) -> tuple[str, ...]:
     """Return what there is to run."""
-    return ("forward", "backward") if problem.backward else ("forward",)
+    both = (TOGETHER,) if problem.timed_together else ()
+    return ("forward", "backward", *both) if problem.backward else ("forward",)
 
 
 def returns(problem: Problem, direction: str, saved: Results) -> tuple[str, ...]:
@@ -221,28 +236,40 @@ def start_at_toy_size(
 def interleaved_times(
     runners: Sequence[Runner], direction: str, settings: Settings
 ) -> dict[str, list[float]]:
-    """Time each runner in turn, again and again, so that a slow moment of the machine hits them all.
+    """Time the runners in turn."""
+    return interleaved({r.name: partial(seconds_of, r.call(direction), r.context) for r in runners}, settings)
+
+
+def interleaved(timers: Mapping[str, Callable[[int], float]], settings: Settings) -> dict[str, list[float]]:
+    """Time each in turn, again and again, so that a slow moment of the machine hits them all.
 
     Stops early when the time limit is over. Returns seconds for one call.
+
+    Parameters
+    ----------
+    timers
+        By name: functions that make so many calls, and return the seconds that one took.
+    settings
+        How often, and how long at most.
     """
     calls = {}
-    for runner in runners:  # this round warms up and shows how many calls make a measurable time
-        seconds = max(seconds_for(runner, direction, 1), 1e-9)
-        calls[runner.name] = min(math.ceil(SHORTEST_REPEAT / seconds), 100)
-    times: dict[str, list[float]] = {runner.name: [] for runner in runners}
+    for name, timer in timers.items():  # this round warms up and shows how many calls make a measurable time
+        calls[name] = min(math.ceil(SHORTEST_REPEAT / max(timer(1), 1e-9)), 100)
+    times: dict[str, list[float]] = {name: [] for name in timers}
     start = perf_counter()
     for repeat in range(settings.repeats):
         if repeat >= FEWEST_REPEATS and perf_counter() - start > settings.time_limit:
             break
-        for runner in runners:
-            times[runner.name].append(seconds_for(runner, direction, calls[runner.name]))
+        for name, timer in timers.items():
+            times[name].append(timer(calls[name]))
     return times
 
 
-def seconds_for(runner: Runner, direction: str, calls: int) -> float:
+def seconds_of(
+    run: Callable[[], Any], context: Callable[[], AbstractContextManager[Any]], calls: int
+) -> float:
     """Return the seconds that one call takes, as the mean of several in a row."""
-    run = runner.call(direction)
-    with runner.context():
+    with context():
         start = perf_counter()
         for _ in range(calls):
             run()
@@ -264,9 +291,13 @@ def statistics(times: Sequence[float]) -> dict[str, Any]:
 
 
 def measure(
-    case: Case, backends: Sequence[Backend], torch: TorchPeer | None, settings: Settings
+    case: Case,
+    backends: Sequence[Backend],
+    torch: TorchPeer | None,
+    settings: Settings,
+    ceilings: roofline.Machine | None = None,
 ) -> list[dict[str, Any]]:
-    """Measure a case: one row for the forward, one for the backward."""
+    """Measure a case: one row for the forward, one for the backward, for some ops one for both in one go."""
     first_call = start_at_toy_size(case, backends, torch, settings.dtype)
     problem = case.problem(settings.scale, settings.dtype)
     with ops.use_backend(backends[0]):
@@ -279,15 +310,16 @@ def measure(
 
     rows = []
     for direction in directions(problem):
-        work = problem.forward if direction == "forward" else problem.backward(*saved)  # type: ignore[misc]
-        moved = _agree_at_full_size(case, work.returns, runners, direction, settings)
+        names = returns(problem, direction, saved)
+        results = _agree_at_full_size(case, names, runners, direction, settings)
+        flops, moved = work(problem, direction, saved, results)
         row: dict[str, Any] = {
             "op": case.op,
             "case": case.name,
             "shape": list(_shape(problem)),
             "direction": direction,
-            "flops": work.flops,
-            "bytes": work.bytes(moved),
+            "flops": flops,
+            "bytes": moved,
             "results": {},
             "missing": {"torch": missing} if missing else {},
         }
@@ -295,11 +327,27 @@ def measure(
             row["results"][name] = statistics(times)
         for runner in runners:
             found = row["results"][runner.name]
+            found["roofline_share"] = _share(ceilings, row, found["median_s"])
             found["extra_memory_bytes"] = extra_memory(runner, direction) if measures_memory else None
             if not runner.is_torch:
                 found["first_call_extra_s"] = round(first_call[runner.name, direction], 4)
         rows.append(row)
     return rows
+
+
+def work(problem: Problem, direction: str, saved: Results, results: Results) -> tuple[int, int]:
+    """Count the operations and the bytes of a direction."""
+    forward = problem.forward.flops, problem.forward.bytes(saved)
+    if direction == "forward":
+        return forward
+    call = problem.backward(*saved)  # type: ignore[misc]
+    backward = call.flops, call.bytes(results)
+    return (forward[0] + backward[0], forward[1] + backward[1]) if direction == TOGETHER else backward
+
+
+def _share(ceilings: roofline.Machine | None, row: dict[str, Any], seconds: float) -> float | None:
+    """Say how near to the roofline a row comes: the shortest time that its work allows, over the time it took."""
+    return None if ceilings is None else round(ceilings.shortest(row["flops"], row["bytes"]) / seconds, 4)
 
 
 def _agree_at_full_size(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from benchmarks import goals
+
 Record: TypeAlias = dict[str, Any]
 Row: TypeAlias = dict[str, Any]
 
@@ -13,8 +15,11 @@ MEMORY_MEANS = (
     "the growth of the process's resident memory at its highest point during one call, results included, "
     "arguments not"
 )
-COLUMNS = ("op", "case", "pass", "backend", "ms", "quartiles", "rate", "speed", "first call", "memory")
-WIDTHS = (21, 32, 8, 9, 9, 19, 14, 7, 10, 9)
+COLUMNS = (
+    *("op", "case", "pass", "backend", "ms", "quartiles", "rate", "roofline"),
+    *("speed", "goal", "first call", "memory"),
+)
+WIDTHS = (21, 38, 16, 9, 9, 19, 14, 8, 7, 12, 10, 9)
 RIGHT_ALIGNED = frozenset(COLUMNS[4:])
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; the hatches serve prints in grey.
@@ -48,29 +53,39 @@ def speed(record: Record, row: Row, runner: str) -> float | None:
     return float(baseline["median_s"] / found["median_s"])
 
 
+def goal_of(record: Record, row: Row, runner: str) -> float | None:
+    """Return how fast we want to be there; None where nothing is wanted."""
+    if runner != "numba" or record["baseline"] != "torch" or not goals.apply(record):
+        return None
+    return goals.of_op(row["op"], row["case"], row["direction"])
+
+
 def cells(record: Record, row: Row, runner: str) -> list[str]:
     """Write one runner's line of the table."""
     shape = "x".join(str(n) for n in row["shape"])
     head = [row["op"], f"{row['case']}, {shape}", row["direction"], runner]
     found = row["results"].get(runner)
     if found is None:
-        return [*head, "-", row["missing"].get(runner, ""), "", "", "", ""]
+        return [*head, "-", row["missing"].get(runner, ""), *[""] * (len(COLUMNS) - len(head) - 2)]
     quartiles = [three_digits(found[name] * 1e3) for name in ("lower_quartile_s", "upper_quartile_s")]
-    ratio = speed(record, row, runner)
+    ratio, goal = speed(record, row, runner), goal_of(record, row, runner)
+    share = found.get("roofline_share")
     extra, memory = found.get("first_call_extra_s"), found["extra_memory_bytes"]
     return [
         *head,
         three_digits(found["median_s"] * 1e3),
         " to ".join(quartiles),
         rate(row, found["median_s"]),
+        "" if share is None else f"{share:.0%}",
         "" if ratio is None else f"{ratio:.2f}x",
+        "" if ratio is None or goal is None else goals.verdict(ratio, goal),
         "" if extra is None else f"+{extra:.2f} s",
         "" if memory is None else f"{memory / 1e6:.1f} MB",
     ]
 
 
 def summary(record: Record) -> str:
-    """Write the geometric mean of the speeds, over all rows that have one."""
+    """Write the geometric mean of the speeds, over all rows that have one, and which goals were missed."""
     lines = []
     for runner in record["runners"]:
         ratios = [r for row in record["rows"] if (r := speed(record, row, runner)) is not None]
@@ -80,21 +95,61 @@ def summary(record: Record) -> str:
                 f"{runner}: {mean:.2f} times the speed of {record['baseline']} "
                 f"(geometric mean of {len(ratios)} rows, {sum(r < 1 for r in ratios)} of them slower)"
             )
-    return "\n".join(lines)
+    return "\n".join(lines + _missed(record))
+
+
+def _missed(record: Record) -> list[str]:
+    """Name the rows whose goal was missed."""
+    wanted = [
+        (row, ratio, goal)
+        for row in record["rows"]
+        if (goal := goal_of(record, row, "numba")) is not None
+        and (ratio := speed(record, row, "numba")) is not None
+    ]
+    missed = [
+        f"{_label(row)}, {row['direction']}: {ratio:.2f}x of {goal:g}x"
+        for row, ratio, goal in wanted
+        if ratio < goal
+    ]
+    if not wanted:
+        return []
+    return [f"goals: {len(wanted) - len(missed)} of {len(wanted)} met" + "".join(f"; {m}" for m in missed)]
+
+
+def roofline_line(record: Record) -> str:
+    """Say what the machine can do at best, and what a share of that means."""
+    ceilings = record.get("roofline")
+    if ceilings is None:
+        return "roofline: not measured"
+    flops, bandwidth = ceilings["flops_per_s"] / 1e9, ceilings["bytes_per_s"] / 1e9
+    return (
+        f"roofline: {three_digits(flops)} GFLOP/s and {three_digits(bandwidth)} GB/s were the best that this machine "
+        "could do in the same run; the share is the shortest time that a row's operations and bytes allow, over the "
+        "time it took. More than 100% is possible: Winograd's method does fewer operations than are counted, and "
+        "small maps stay in the caches"
+    )
+
+
+def where(record: Record) -> str:
+    """Say in two lines on what machine and in what manner a record was measured."""
+    about, settings = record["machine"], record["settings"]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    threads = ", ".join(f"{name} {number}" for name, number in record["threads"].items())
+    return (
+        f"{about['cpu']}, {about['cores']} cores, {about['system']}, Python {about['python']}; {versions}\n"
+        f"threads: {threads}; {settings['dtype']}, {settings['scale']} size, up to {settings['repeats']} "
+        f"interleaved repeats; {record['date']}; "
+        f"load of the machine at the start: {about['load']} (numbers from a busy machine mean little)"
+    )
 
 
 def heading(record: Record) -> str:
     """Say in a few lines where and how this was measured."""
-    about, settings = record["machine"], record["settings"]
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    threads = ", ".join(f"{name} {number}" for name, number in record["threads"].items())
     return "\n".join(
         [
-            f"{about['cpu']}, {about['cores']} cores, {about['system']}, Python {about['python']}; {versions}",
-            f"threads: {threads}; {settings['dtype']}, {settings['scale']} size, up to {settings['repeats']} "
-            f"interleaved repeats; {record['date']}; "
-            f"load of the machine at the start: {about['load']} (numbers from a busy machine mean little)",
+            where(record),
             f"speed: {record['baseline']}'s median time over this one's; above 1 is faster",
+            roofline_line(record),
             "first call: what it takes longer than a second one (compiling, or loading what is compiled)",
             f"memory: {record['memory']}",
         ]
@@ -157,7 +212,7 @@ def markdown(record: Record, picture: str) -> str:
 
 
 def draw(record: Record, path: Path) -> None:
-    """Draw a bar for each runner and row, forward on the left, backward on the right."""
+    """Draw a bar for each runner and row, forward on the left, backward on the right; a notch marks the goal."""
     from matplotlib.figure import Figure  # heavy, and needed here only; Figure alone opens no window
     from matplotlib.patches import Patch
 
@@ -204,7 +259,7 @@ def _draw_bars(
     for row in (r for r in record["rows"] if r["direction"] == direction):
         place = labels.index(_label(row))
         if record["baseline"] not in row["results"]:
-            _write(axes, 1, place, f"not run by {record['baseline']} here")
+            write_beside(axes, 1, place, f"not run by {record['baseline']} here")
             continue
         for i, runner in enumerate(shown):
             y = place + (i - (len(shown) - 1) / 2) * height
@@ -213,7 +268,9 @@ def _draw_bars(
                 continue
             start = 1 if compares else 1e-3  # a logarithmic axis has no zero; a microsecond is below any time
             axes.barh(y, value - start, left=start, height=height, **_style(runner))
-            _write(axes, value, y, three_digits(value), to_the_left=compares and value < 1)
+            if (goal := goal_of(record, row, runner)) is not None:
+                axes.plot([goal, goal], [y - height / 2, y + height / 2], color="black", linewidth=2)
+            write_beside(axes, value, y, three_digits(value), to_the_left=compares and value < 1)
     axes.margins(x=0.15)
     axes.grid(axis="x", linewidth=0.4, alpha=0.6)
     axes.set_axisbelow(True)
@@ -224,7 +281,16 @@ def _draw_bars(
     axes.set_xlabel(f"times as fast as {record['baseline']}" if compares else "milliseconds")
 
 
-def _write(axes: Any, x: float, y: float, text: str, *, to_the_left: bool = False) -> None:
+def plain_logarithmic(axes: Any) -> None:
+    """Make the x axis logarithmic, with ordinary numbers at it."""
+    axes.set_xscale("log")
+    axes.set_xticks([step * ten for ten in (0.01, 0.1, 1, 10) for step in (1, 2, 5)])
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter("{x:g}")
+
+
+def write_beside(axes: Any, x: float, y: float, text: str, *, to_the_left: bool = False) -> None:
+    """Write beside the end of a bar, on white: goals may be drawn there."""
     axes.annotate(
         text,
         (x, y),
@@ -233,4 +299,6 @@ def _write(axes: Any, x: float, y: float, text: str, *, to_the_left: bool = Fals
         ha="right" if to_the_left else "left",
         va="center",
         fontsize=6.5,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        zorder=5,
     )

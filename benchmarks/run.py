@@ -9,7 +9,7 @@ from importlib import import_module
 from time import perf_counter
 from typing import Any
 
-from benchmarks import cases, machine, measure, report
+from benchmarks import cases, machine, measure, report, roofline
 from minisegnet import ops as kernels
 
 CPU_BACKENDS = ("numpy", "numba")
@@ -68,6 +68,7 @@ def measure_ops(
     for backend in backends:
         measure.warm_up(backend, settings.dtype)
     runners = [*names, "torch"] if torch else names
+    ceilings = roofline.measure(settings.dtype, threads)
     record: dict[str, Any] = {
         "schema": 1,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -77,12 +78,17 @@ def measure_ops(
         "runners": runners,
         "baseline": "torch" if torch else names[0],
         "memory": machine.why_no_memory() or report.MEMORY_MEANS,
+        "roofline": {
+            "flops_per_s": ceilings.flops,
+            "bytes_per_s": ceilings.bandwidth,
+            "first_touch_s": roofline.first_touch(),
+        },
         "rows": [],
     }
     print(report.heading(record), end="\n\n")
     print(report.table_head())
     for case in chosen:
-        rows = measure.measure(case, backends, torch, settings)
+        rows = measure.measure(case, backends, torch, settings, ceilings)
         record["rows"] += rows
         for row in rows:
             print(report.table_lines(record, row), flush=True)

@@ -44,7 +44,9 @@ def test_quick_keeps_several_kinds_of_op():
     assert 5 <= len(quick) < len(cases.CASES)
     assert {case.op for case in cases.select(["relu", "nms"], "quick")} == {"relu", "nms"}
     assert cases.select(None) == cases.CASES
-    assert [case.name for case in cases.select(["batch_norm"], "toy")] == ["training", "evaluation"]
+    assert [case.name for case in cases.select(["batch_norm"], "toy")] == [
+        *("training", "training, then ReLU", "evaluation")
+    ]
 
 
 def test_an_unknown_op_is_named():
@@ -157,7 +159,7 @@ def test_a_record_says_where_how_and_what(record):
     assert [(row["op"], row["direction"]) for row in record["rows"]] == [
         *(("relu", "forward"), ("relu", "backward")),
         *(("max_pool2d", "forward"), ("max_pool2d", "backward")),
-        *(("conv2d", "forward"), ("conv2d", "backward")),
+        *(("conv2d", "forward"), ("conv2d", "backward"), ("conv2d", "forward+backward")),
         ("nms", "forward"),
     ]
     for row in record["rows"]:

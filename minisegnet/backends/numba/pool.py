@@ -14,6 +14,7 @@ from minisegnet.arrays import Array
 from minisegnet.sizes import Pair, pool2d_size
 
 from .conv import tap_slices
+from .fast import windows
 from .launch import helper, parallel_kernel
 
 
@@ -37,7 +38,8 @@ def max_pool2d(
     )
     y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
     indices = np.empty((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
-    _max_pool2d(planes(y), planes(indices), planes(x), kernel_size, stride, padding, dilation)
+    pool = windows.max_pool2d if windows.suits(x, kernel_size, dilation) else _max_pool2d
+    pool(planes(y), planes(indices), planes(x), kernel_size, stride, padding, dilation)
     return y, indices
 
 
@@ -72,7 +74,7 @@ def max_pool2d_backward(dy: Array, indices: Array, input_size: Pair) -> Array:
     """Each gradient goes to the pixel that won; where one pixel won several windows, they add up."""
     N, C, OH, OW = dy.shape
     H, W = input_size
-    dx = np.zeros((N, C, H, W), dy.dtype)  # (N, C, H, W)
+    dx = np.empty((N, C, H, W), dy.dtype)  # (N, C, H, W)
     _add_at(dx.reshape(N * C, H * W), dy.reshape(N * C, OH * OW), _flat(indices))
     return dx
 
@@ -87,15 +89,16 @@ def _flat(indices: Array) -> Array:
 def _add_at(dx, dy, indices):
     P, M = dy.shape
     for p in prange(P):
+        dx[p, :] = 0  # here, not for all planes beforehand: what follows finds this plane still in the cache
         for m in range(M):
-            dx[p, indices[p, m]] += dy[p, m]
+            dx[p, np.uint64(indices[p, m])] += dy[p, m]
 
 
 def max_unpool2d(x: Array, indices: Array, output_size: Pair) -> Array:
     """Each value goes back to where it came from, all else is zero; on a repeated index the last one stays."""
     N, C, H, W = x.shape
     OH, OW = output_size
-    y = np.zeros((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
+    y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
     _write_at(y.reshape(N * C, OH * OW), x.reshape(N * C, H * W), _flat(indices))
     return y
 
@@ -104,8 +107,9 @@ def max_unpool2d(x: Array, indices: Array, output_size: Pair) -> Array:
 def _write_at(y, x, indices):
     P, M = x.shape
     for p in prange(P):
+        y[p, :] = 0
         for m in range(M):
-            y[p, indices[p, m]] = x[p, m]
+            y[p, np.uint64(indices[p, m])] = x[p, m]
 
 
 def max_unpool2d_backward(dy: Array, indices: Array) -> Array:
@@ -122,7 +126,7 @@ def _read_at(dx, dy, indices):
     P, M = dx.shape
     for p in prange(P):
         for m in range(M):
-            dx[p, m] = dy[p, indices[p, m]]
+            dx[p, m] = dy[p, np.uint64(indices[p, m])]
 
 
 def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ vector, and these words:
     u + v, u - v, u * v               lane by lane; a number stands for LANES copies of itself
     maximum(u, v)                     the larger of each pair of lanes
     u == v, u > v, where(m, u, v)     a mask, and the choice that it makes lane by lane
+    u != v, m | n                     another mask (u != u holds where u is NaN); where either mask holds
     interleave(u, v)                  u0 v0 u1 v1 ..., as two vectors; deinterleave undoes it
     total(v)                          the sum of the lanes
     registers(8, 2)                   an 8 x 2 block of zero vectors; block[k, v] reads and writes one
@@ -372,6 +373,12 @@ for _words, _write in _ARITHMETIC:
         _lane_by_lane(_word, _VECTOR, _write)
 _lane_by_lane(operator.eq, _MASK, lambda b, u, v: b.fcmp_ordered("==", u, v))
 _lane_by_lane(operator.gt, _MASK, lambda b, u, v: b.fcmp_ordered(">", u, v))
+_lane_by_lane(operator.ne, _MASK, lambda b, u, v: b.fcmp_unordered("!=", u, v))
+
+
+@compiled(operator.or_, _MASK, Mask, Mask)
+def _(code, m, n):
+    return code.builder.or_(m, n)
 
 
 @compiled(where, _VECTOR, Mask, _OPERAND, _OPERAND)

@@ -11,10 +11,11 @@ import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array
-from minisegnet.sizes import Pair, pool2d_size
+from minisegnet.sizes import Pair, adaptive_bin, pool2d_size
 
+from .axes import Taps, apply, turned, windows
 from .conv import tap_slices
-from .fast import windows
+from .fast import windows as fast
 from .launch import helper, parallel_kernel
 
 
@@ -38,7 +39,7 @@ def max_pool2d(
     )
     y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
     indices = np.empty((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
-    pool = windows.max_pool2d if windows.suits(x, kernel_size, dilation) else _max_pool2d
+    pool = fast.max_pool2d if fast.suits(x, kernel_size, dilation) else _max_pool2d
     pool(planes(y), planes(indices), planes(x), kernel_size, stride, padding, dilation)
     return y, indices
 
@@ -164,46 +165,32 @@ def _adaptive_max_pool2d(y, indices, x):
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Mean
+# Mean: a table for each axis of what its windows read, and ``axes.apply``
 
 
-@helper
-def _window(o, k, s, p, size):
-    """Where window ``o`` starts and stops in the map, and its length before the padding was cut off."""
-    start = o * s - p
-    stop = min(start + k, size + p)  # what hangs over the padding (ceil_mode) never counts
-    return max(start, 0), min(stop, size), stop - start
+def _windows(size: int, k: int, s: int, p: int, outputs: int, count_include_pad: bool) -> Taps:
+    """Windows on one axis; what hangs over the padding (``ceil_mode``) never counts."""
+    start = np.arange(outputs) * s - p
+    stop = np.minimum(start + k, size + p)
+    begin, end = np.maximum(start, 0), np.minimum(stop, size)
+    return windows(begin, end, stop - start if count_include_pad else np.maximum(end - begin, 1), size)
+
+
+def _bins(size: int, outputs: int) -> Taps:
+    """Bins of an adaptive pooling on one axis."""
+    begin, end = np.array([adaptive_bin(i, size, outputs) for i in range(outputs)]).T
+    return windows(begin, end, end - begin, size)
 
 
 def avg_pool2d(
     x: Array, kernel_size: Pair, *, stride: Pair, padding: Pair, ceil_mode: bool, count_include_pad: bool
 ) -> Array:
     """The mean of each window; ``count_include_pad`` divides by the padding's pixels too."""
-    N, C, H, W = x.shape
-    OH, OW = pool2d_size((H, W), kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode)
-    y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
-    _avg_pool2d(planes(y), planes(x), kernel_size, stride, padding, count_include_pad)
+    size = pool2d_size(x.shape[2:], kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode)
+    y = np.empty((*x.shape[:2], *size), x.dtype)  # (N, C, OH, OW)
+    axes = zip(x.shape[2:], kernel_size, stride, padding, size, strict=True)
+    apply(planes(y), planes(x), *(_windows(*axis, count_include_pad) for axis in axes))
     return y
-
-
-@parallel_kernel
-def _avg_pool2d(y, x, kernel_size, stride, padding, count_include_pad):
-    P, OH, OW = y.shape
-    H, W = x.shape[1:]
-    KH, KW = kernel_size
-    sh, sw = stride
-    ph, pw = padding
-    for p in prange(P):
-        for oh in range(OH):
-            top, bottom, height = _window(oh, KH, sh, ph, H)
-            for ow in range(OW):
-                left, right, width = _window(ow, KW, sw, pw, W)
-                count = height * width if count_include_pad else (bottom - top) * (right - left)
-                total = np.float64(0)
-                for row in range(top, bottom):
-                    for column in range(left, right):
-                        total += x[p, row, column]
-                y[p, oh, ow] = total / count
 
 
 def avg_pool2d_backward(
@@ -217,28 +204,10 @@ def avg_pool2d_backward(
     count_include_pad: bool,
 ) -> Array:
     """Every pixel of a window gets the same share of its gradient."""
-    dx = np.zeros((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
-    _avg_pool2d_backward(planes(dx), planes(dy), kernel_size, stride, padding, count_include_pad)
+    dx = np.empty((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
+    axes = zip(input_size, kernel_size, stride, padding, dy.shape[2:], strict=True)
+    apply(planes(dx), planes(dy), *(turned(_windows(*axis, count_include_pad), axis[0]) for axis in axes))
     return dx
-
-
-@parallel_kernel
-def _avg_pool2d_backward(dx, dy, kernel_size, stride, padding, count_include_pad):
-    P, OH, OW = dy.shape
-    H, W = dx.shape[1:]
-    KH, KW = kernel_size
-    sh, sw = stride
-    ph, pw = padding
-    for p in prange(P):
-        for oh in range(OH):
-            top, bottom, height = _window(oh, KH, sh, ph, H)
-            for ow in range(OW):
-                left, right, width = _window(ow, KW, sw, pw, W)
-                count = height * width if count_include_pad else (bottom - top) * (right - left)
-                share = dy[p, oh, ow] / count
-                for row in range(top, bottom):
-                    for column in range(left, right):
-                        dx[p, row, column] += share
 
 
 def global_avg_pool2d(x: Array) -> Array:
@@ -278,43 +247,13 @@ def _share(dx, dy):
 def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
     """The mean of each bin; bins cover the map and may share a row or a column."""
     y = np.empty((*x.shape[:2], *output_size), x.dtype)  # (N, C, OH, OW)
-    _adaptive_avg_pool2d(planes(y), planes(x))
+    apply(planes(y), planes(x), *map(_bins, x.shape[2:], output_size))
     return y
-
-
-@parallel_kernel(reassociate=True)
-def _adaptive_avg_pool2d(y, x):
-    P, OH, OW = y.shape
-    H, W = x.shape[1:]
-    for p in prange(P):
-        for oh in range(OH):
-            top, bottom = _adaptive_bin(oh, H, OH)
-            for ow in range(OW):
-                left, right = _adaptive_bin(ow, W, OW)
-                total = np.float64(0)
-                for row in range(top, bottom):
-                    for column in range(left, right):
-                        total += x[p, row, column]
-                y[p, oh, ow] = total / ((bottom - top) * (right - left))
 
 
 def adaptive_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
     """Every pixel of a bin gets the same share of its gradient."""
-    dx = np.zeros((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
-    _adaptive_avg_pool2d_backward(planes(dx), planes(dy))
+    dx = np.empty((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
+    axes = zip(input_size, dy.shape[2:], strict=True)
+    apply(planes(dx), planes(dy), *(turned(_bins(*axis), axis[0]) for axis in axes))
     return dx
-
-
-@parallel_kernel
-def _adaptive_avg_pool2d_backward(dx, dy):
-    P, OH, OW = dy.shape
-    H, W = dx.shape[1:]
-    for p in prange(P):
-        for oh in range(OH):
-            top, bottom = _adaptive_bin(oh, H, OH)
-            for ow in range(OW):
-                left, right = _adaptive_bin(ow, W, OW)
-                share = dy[p, oh, ow] / ((bottom - top) * (right - left))
-                for row in range(top, bottom):
-                    for column in range(left, right):
-                        dx[p, row, column] += share

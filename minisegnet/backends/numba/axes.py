@@ -23,6 +23,7 @@ from numba import prange
 
 from minisegnet.arrays import Array
 
+from .fast import axes as fast
 from .launch import helper, parallel_kernel
 
 ROWS = 32  # of y in one task
@@ -33,7 +34,7 @@ FEW = 64  # as many terms are added up in the map's own precision, more in doubl
 class Taps(NamedTuple):
     """What each output of an axis reads. An output with fewer taps than others reads ``at == size`` in their place."""
 
-    at: Array  # (taps, outputs), int64
+    at: Array  # (taps, outputs)
     weight: Array  # (taps, outputs)
 
 
@@ -63,9 +64,11 @@ def apply(y: Array, x: Array, rows: Taps, columns: Taps) -> None:
     """y[p, i, j] = the sum over u, v of rows.weight[u, i] * columns.weight[v, j] * x[p, rows.at[u, i], columns.at[v, j]]."""
     few = len(rows.at) * len(columns.at) <= FEW
     dtype = x.dtype if few else np.dtype(np.float64)
-    weights = rows.weight.astype(dtype, copy=False), columns.weight.astype(dtype, copy=False)
+    rows, columns = (Taps(t.at.astype(np.uint32), t.weight.astype(dtype)) for t in (rows, columns))
+    if dtype == np.float32:
+        return fast.apply(y, x, ROWS, rows, columns)
     kernel = _rows_first if y.shape[1] < x.shape[1] else _columns_first
-    kernel(y, x, rows.at, weights[0], columns.at, weights[1])
+    return kernel(y, x, *rows, *columns)
 
 
 @helper

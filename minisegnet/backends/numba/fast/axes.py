@@ -27,25 +27,29 @@ WIDTH = {SAME: LANES, DOUBLE: 2 * LANES, HALF: LANES}  # outputs of a block
 
 
 class Steady(NamedTuple):
-    """From which output to which a table is steady, and how."""
+    """From which output to which a table is steady, how, and how many taps each output has there."""
 
     kind: int
     begin: int
     end: int
+    taps: int
 
 
 def steady(at: Array, size: int) -> Steady:
     """Find the longest stretch of the table ``at`` (taps, outputs) that is steady and has room for a block."""
-    best = Steady(UNEVEN, 0, 0)
+    best = Steady(UNEVEN, 0, 0, 0)
+    taps = (at < size).sum(axis=0)  # of each output; those that are missing come last
+    missing = np.arange(len(at))[:, None] >= taps
     for kind, (outputs, inputs) in _STEPS.items():
-        there = (at < size).all(axis=0)  # no tap is missing
-        here, further = at[:, :-outputs], at[:, outputs:]
-        goes_on = (further - here == inputs).all(axis=0) & there[:-outputs] & there[outputs:]
+        further = at[:, outputs:] - at[:, :-outputs] == inputs
+        goes_on = (further | missing[:, outputs:]).all(axis=0) & (taps[:-outputs] > 0)
+        for step in range(1, outputs + 1):
+            goes_on &= taps[step : at.shape[1] - outputs + step] == taps[:-outputs]
         breaks = np.flatnonzero(~np.concatenate([[False], goes_on, [False]]))
         longest = np.argmax(np.diff(breaks))
         begin, end = int(breaks[longest]), int(breaks[longest + 1]) - 1 + outputs
         if WIDTH[kind] <= end - begin and best.end - best.begin < end - begin:
-            best = Steady(kind, begin, end)
+            best = Steady(kind, begin, end, int(taps[begin]))
     return best
 
 
@@ -60,41 +64,51 @@ def mix_rows(target, t, width, source, places, weights, count):
 
 
 @helper
-def pick_singly(target, t, line, at, weight, begin, end):
-    """target[t, o] = the sum of weight[tap, o] * line[at[tap, o]] for the outputs from ``begin`` to ``end``."""
-    for o in range(begin, end):
+def pick_uneven(target, t, line, at, weight):
+    """target[t, o] = the sum of weight[tap, o] * line[at[tap, o]]; a missing tap reads the 0 at the end of the line."""
+    for o in range(target.shape[1]):
         target[t, o] = weight[0, o] * line[at[0, o]]
     for tap in range(1, len(at)):
-        for o in range(begin, end):
+        for o in range(target.shape[1]):
             target[t, o] += weight[tap, o] * line[at[tap, o]]
 
 
 @helper
-def pick_same(target, t, line, at, weight, o):
+def pick_singly(target, t, line, at, weight, begin, end):
+    """The same for a few outputs near an edge."""
+    for o in range(begin, end):
+        sums = weight[0, o] * line[at[0, o]]
+        for tap in range(1, len(at)):
+            sums += weight[tap, o] * line[at[tap, o]]
+        target[t, o] = sums
+
+
+@helper
+def pick_same(target, t, line, at, weight, taps, o):
     """The same for LANES outputs from o on, whose inputs lie side by side."""
     sums = load(line, at[0, o]) * load(weight, 0, o)
-    for tap in range(1, len(at)):
+    for tap in range(1, taps):
         sums += load(line, at[tap, o]) * load(weight, tap, o)
     store(sums, target, t, o)
 
 
 @helper
-def pick_half(target, t, line, at, weight, o):
+def pick_half(target, t, line, at, weight, taps, o):
     """The same for LANES outputs that read every second input."""
     even, _ = deinterleave(load(line, at[0, o]), load(line, at[0, o] + LANES))
     sums = even * load(weight, 0, o)
-    for tap in range(1, len(at)):
+    for tap in range(1, taps):
         even, _ = deinterleave(load(line, at[tap, o]), load(line, at[tap, o] + LANES))
         sums += even * load(weight, tap, o)
     store(sums, target, t, o)
 
 
 @helper
-def pick_double(target, t, line, at, weight, o):
+def pick_double(target, t, line, at, weight, taps, o):
     """The same for 2 * LANES outputs: those at o, o+2, ... and those at o+1, o+3, ... read inputs side by side."""
     u, v = interleave(load(line, at[0, o]), load(line, at[0, o + 1]))
     first, second = u * load(weight, 0, o), v * load(weight, 0, o + LANES)
-    for tap in range(1, len(at)):
+    for tap in range(1, taps):
         u, v = interleave(load(line, at[tap, o]), load(line, at[tap, o + 1]))
         first += u * load(weight, tap, o)
         second += v * load(weight, tap, o + LANES)
@@ -105,17 +119,20 @@ def pick_double(target, t, line, at, weight, o):
 @helper
 def pick_columns(target, t, line, at, weight, even):
     """All outputs of a row. The last block of a steady stretch may overlap the one before it."""
-    kind, begin, end = even
+    kind, begin, end, taps = even
+    if kind == UNEVEN:
+        pick_uneven(target, t, line, at, weight)
+        return
     pick_singly(target, t, line, at, weight, 0, begin)
     if kind == SAME:
         for o in range(begin, end, LANES):
-            pick_same(target, t, line, at, weight, min(o, end - LANES))
+            pick_same(target, t, line, at, weight, taps, min(o, end - LANES))
     elif kind == HALF:
         for o in range(begin, end, LANES):
-            pick_half(target, t, line, at, weight, min(o, end - LANES))
-    elif kind == DOUBLE:
+            pick_half(target, t, line, at, weight, taps, min(o, end - LANES))
+    else:
         for o in range(begin, end, 2 * LANES):
-            pick_double(target, t, line, at, weight, min(o, end - 2 * LANES))
+            pick_double(target, t, line, at, weight, taps, min(o, end - 2 * LANES))
     pick_singly(target, t, line, at, weight, end, target.shape[1])
 
 

@@ -130,38 +130,63 @@ def _read_at(dx, dy, indices):
             dx[p, m] = dy[p, np.uint64(indices[p, m])]
 
 
+def _bin_edges(size: int, outputs: int) -> Array:
+    """Where each bin of an adaptive pooling begins and ends on one axis."""
+    return np.array([adaptive_bin(i, size, outputs) for i in range(outputs)])  # (OH, 2)
+
+
 def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:
     """The maximum of each bin, by the same rule; bins cover the map and may share a row or a column."""
     N, C = x.shape[:2]
     OH, OW = output_size
     y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
     indices = np.empty((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
-    _adaptive_max_pool2d(planes(y), planes(indices), planes(x))
+    rows, columns = (_bin_edges(*axis) for axis in zip(x.shape[2:], output_size, strict=True))
+    _adaptive_max_pool2d(planes(y), planes(indices), planes(x), rows, columns)
     return y, indices
 
 
 @helper
-def _adaptive_bin(i, size, output_size):
-    """The same as ``sizes.adaptive_bin``, for compiled code."""
-    return i * size // output_size, -(-(i + 1) * size // output_size)
+def best_rows(best, place, image, top, bottom, left, right):
+    """Of the columns ``left`` to ``right``: the first maximum of rows ``top`` to ``bottom``, and in which row it is.
+
+    The innermost loop, over the columns, becomes vector instructions. A NaN wins, and the last of several.
+    """
+    for t in range(right - left):
+        best[t], place[t] = image[top, left + t], top
+    for row in range(top + 1, bottom):
+        for t in range(right - left):
+            value = image[row, left + t]
+            wins = (value > best[t]) | (value != value)
+            best[t] = value if wins else best[t]
+            place[t] = row if wins else place[t]
+
+
+@helper
+def best_column(best, place, begin, end):
+    """Of the columns whose maxima are known, which one is first in row-major order among the largest."""
+    winner = begin
+    for t in range(begin + 1, end):
+        if best[t] != best[t]:  # NaN: of several the last in row-major order
+            wins = best[winner] == best[winner] or place[t] >= place[winner]
+        else:
+            wins = best[t] > best[winner] or (best[t] == best[winner] and place[t] < place[winner])
+        if wins:
+            winner = t
+    return winner
 
 
 @parallel_kernel
-def _adaptive_max_pool2d(y, indices, x):
+def _adaptive_max_pool2d(y, indices, x, rows, columns):
     P, OH, OW = y.shape
-    H, W = x.shape[1:]
+    W = x.shape[2]
     for p in prange(P):
+        best, place = np.empty(W, x.dtype), np.empty(W, np.int32)
         for oh in range(OH):
-            top, bottom = _adaptive_bin(oh, H, OH)
+            best_rows(best, place, x[p], rows[oh, 0], rows[oh, 1], 0, W)
             for ow in range(OW):
-                left, right = _adaptive_bin(ow, W, OW)
-                best, where = -np.inf, -1
-                for row in range(top, bottom):
-                    for column in range(left, right):
-                        value = x[p, row, column]
-                        if where < 0 or value > best or value != value:
-                            best, where = value, row * W + column
-                y[p, oh, ow], indices[p, oh, ow] = best, where
+                column = best_column(best, place, columns[ow, 0], columns[ow, 1])
+                y[p, oh, ow], indices[p, oh, ow] = best[column], np.int64(place[column]) * W + column
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -178,7 +203,7 @@ def _windows(size: int, k: int, s: int, p: int, outputs: int, count_include_pad:
 
 def _bins(size: int, outputs: int) -> Taps:
     """Bins of an adaptive pooling on one axis."""
-    begin, end = np.array([adaptive_bin(i, size, outputs) for i in range(outputs)]).T
+    begin, end = _bin_edges(size, outputs).T
     return windows(begin, end, end - begin, size)
 
 

@@ -11,9 +11,11 @@ import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array
-from minisegnet.sizes import Pair, pool2d_size
+from minisegnet.sizes import Pair, adaptive_bin, pool2d_size
 
+from .axes import Taps, apply, turned, windows
 from .conv import tap_slices
+from .fast import windows as fast
 from .launch import helper, parallel_kernel
 
 
@@ -37,7 +39,8 @@ def max_pool2d(
     )
     y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
     indices = np.empty((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
-    _max_pool2d(planes(y), planes(indices), planes(x), kernel_size, stride, padding, dilation)
+    pool = fast.max_pool2d if fast.suits(x, kernel_size, dilation) else _max_pool2d
+    pool(planes(y), planes(indices), planes(x), kernel_size, stride, padding, dilation)
     return y, indices
 
 
@@ -72,7 +75,7 @@ def max_pool2d_backward(dy: Array, indices: Array, input_size: Pair) -> Array:
     """Each gradient goes to the pixel that won; where one pixel won several windows, they add up."""
     N, C, OH, OW = dy.shape
     H, W = input_size
-    dx = np.zeros((N, C, H, W), dy.dtype)  # (N, C, H, W)
+    dx = np.empty((N, C, H, W), dy.dtype)  # (N, C, H, W)
     _add_at(dx.reshape(N * C, H * W), dy.reshape(N * C, OH * OW), _flat(indices))
     return dx
 
@@ -87,15 +90,16 @@ def _flat(indices: Array) -> Array:
 def _add_at(dx, dy, indices):
     P, M = dy.shape
     for p in prange(P):
+        dx[p, :] = 0  # here, not for all planes beforehand: what follows finds this plane still in the cache
         for m in range(M):
-            dx[p, indices[p, m]] += dy[p, m]
+            dx[p, np.uint64(indices[p, m])] += dy[p, m]
 
 
 def max_unpool2d(x: Array, indices: Array, output_size: Pair) -> Array:
     """Each value goes back to where it came from, all else is zero; on a repeated index the last one stays."""
     N, C, H, W = x.shape
     OH, OW = output_size
-    y = np.zeros((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
+    y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
     _write_at(y.reshape(N * C, OH * OW), x.reshape(N * C, H * W), _flat(indices))
     return y
 
@@ -104,8 +108,9 @@ def max_unpool2d(x: Array, indices: Array, output_size: Pair) -> Array:
 def _write_at(y, x, indices):
     P, M = x.shape
     for p in prange(P):
+        y[p, :] = 0
         for m in range(M):
-            y[p, indices[p, m]] = x[p, m]
+            y[p, np.uint64(indices[p, m])] = x[p, m]
 
 
 def max_unpool2d_backward(dy: Array, indices: Array) -> Array:
@@ -122,7 +127,12 @@ def _read_at(dx, dy, indices):
     P, M = dx.shape
     for p in prange(P):
         for m in range(M):
-            dx[p, m] = dy[p, indices[p, m]]
+            dx[p, m] = dy[p, np.uint64(indices[p, m])]
+
+
+def _bin_edges(size: int, outputs: int) -> Array:
+    """Where each bin of an adaptive pooling begins and ends on one axis."""
+    return np.array([adaptive_bin(i, size, outputs) for i in range(outputs)])  # (OH, 2)
 
 
 def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:
@@ -131,75 +141,81 @@ def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:
     OH, OW = output_size
     y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
     indices = np.empty((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
-    _adaptive_max_pool2d(planes(y), planes(indices), planes(x))
+    rows, columns = (_bin_edges(*axis) for axis in zip(x.shape[2:], output_size, strict=True))
+    _adaptive_max_pool2d(planes(y), planes(indices), planes(x), rows, columns)
     return y, indices
 
 
 @helper
-def _adaptive_bin(i, size, output_size):
-    """The same as ``sizes.adaptive_bin``, for compiled code."""
-    return i * size // output_size, -(-(i + 1) * size // output_size)
+def best_rows(best, place, image, top, bottom, left, right):
+    """Of the columns ``left`` to ``right``: the first maximum of rows ``top`` to ``bottom``, and in which row it is.
 
-
-@parallel_kernel
-def _adaptive_max_pool2d(y, indices, x):
-    P, OH, OW = y.shape
-    H, W = x.shape[1:]
-    for p in prange(P):
-        for oh in range(OH):
-            top, bottom = _adaptive_bin(oh, H, OH)
-            for ow in range(OW):
-                left, right = _adaptive_bin(ow, W, OW)
-                best, where = -np.inf, -1
-                for row in range(top, bottom):
-                    for column in range(left, right):
-                        value = x[p, row, column]
-                        if where < 0 or value > best or value != value:
-                            best, where = value, row * W + column
-                y[p, oh, ow], indices[p, oh, ow] = best, where
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Mean
+    The innermost loop, over the columns, becomes vector instructions. A NaN wins, and the last of several.
+    """
+    for t in range(right - left):
+        best[t], place[t] = image[top, left + t], top
+    for row in range(top + 1, bottom):
+        for t in range(right - left):
+            value = image[row, left + t]
+            wins = (value > best[t]) | (value != value)
+            best[t] = value if wins else best[t]
+            place[t] = row if wins else place[t]
 
 
 @helper
-def _window(o, k, s, p, size):
-    """Where window ``o`` starts and stops in the map, and its length before the padding was cut off."""
-    start = o * s - p
-    stop = min(start + k, size + p)  # what hangs over the padding (ceil_mode) never counts
-    return max(start, 0), min(stop, size), stop - start
+def best_column(best, place, begin, end):
+    """Of the columns whose maxima are known, which one is first in row-major order among the largest."""
+    winner = begin
+    for t in range(begin + 1, end):
+        if best[t] != best[t]:  # NaN: of several the last in row-major order
+            wins = best[winner] == best[winner] or place[t] >= place[winner]
+        else:
+            wins = best[t] > best[winner] or (best[t] == best[winner] and place[t] < place[winner])
+        if wins:
+            winner = t
+    return winner
+
+
+@parallel_kernel
+def _adaptive_max_pool2d(y, indices, x, rows, columns):
+    P, OH, OW = y.shape
+    W = x.shape[2]
+    for p in prange(P):
+        best, place = np.empty(W, x.dtype), np.empty(W, np.int32)
+        for oh in range(OH):
+            best_rows(best, place, x[p], rows[oh, 0], rows[oh, 1], 0, W)
+            for ow in range(OW):
+                column = best_column(best, place, columns[ow, 0], columns[ow, 1])
+                y[p, oh, ow], indices[p, oh, ow] = best[column], np.int64(place[column]) * W + column
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Mean: a table for each axis of what its windows read, and ``axes.apply``
+
+
+def _windows(size: int, k: int, s: int, p: int, outputs: int, count_include_pad: bool) -> Taps:
+    """Windows on one axis; what hangs over the padding (``ceil_mode``) never counts."""
+    start = np.arange(outputs) * s - p
+    stop = np.minimum(start + k, size + p)
+    begin, end = np.maximum(start, 0), np.minimum(stop, size)
+    return windows(begin, end, stop - start if count_include_pad else np.maximum(end - begin, 1), size)
+
+
+def _bins(size: int, outputs: int) -> Taps:
+    """Bins of an adaptive pooling on one axis."""
+    begin, end = _bin_edges(size, outputs).T
+    return windows(begin, end, end - begin, size)
 
 
 def avg_pool2d(
     x: Array, kernel_size: Pair, *, stride: Pair, padding: Pair, ceil_mode: bool, count_include_pad: bool
 ) -> Array:
     """The mean of each window; ``count_include_pad`` divides by the padding's pixels too."""
-    N, C, H, W = x.shape
-    OH, OW = pool2d_size((H, W), kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode)
-    y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
-    _avg_pool2d(planes(y), planes(x), kernel_size, stride, padding, count_include_pad)
+    size = pool2d_size(x.shape[2:], kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode)
+    y = np.empty((*x.shape[:2], *size), x.dtype)  # (N, C, OH, OW)
+    axes = zip(x.shape[2:], kernel_size, stride, padding, size, strict=True)
+    apply(planes(y), planes(x), *(_windows(*axis, count_include_pad) for axis in axes))
     return y
-
-
-@parallel_kernel
-def _avg_pool2d(y, x, kernel_size, stride, padding, count_include_pad):
-    P, OH, OW = y.shape
-    H, W = x.shape[1:]
-    KH, KW = kernel_size
-    sh, sw = stride
-    ph, pw = padding
-    for p in prange(P):
-        for oh in range(OH):
-            top, bottom, height = _window(oh, KH, sh, ph, H)
-            for ow in range(OW):
-                left, right, width = _window(ow, KW, sw, pw, W)
-                count = height * width if count_include_pad else (bottom - top) * (right - left)
-                total = np.float64(0)
-                for row in range(top, bottom):
-                    for column in range(left, right):
-                        total += x[p, row, column]
-                y[p, oh, ow] = total / count
 
 
 def avg_pool2d_backward(
@@ -213,28 +229,10 @@ def avg_pool2d_backward(
     count_include_pad: bool,
 ) -> Array:
     """Every pixel of a window gets the same share of its gradient."""
-    dx = np.zeros((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
-    _avg_pool2d_backward(planes(dx), planes(dy), kernel_size, stride, padding, count_include_pad)
+    dx = np.empty((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
+    axes = zip(input_size, kernel_size, stride, padding, dy.shape[2:], strict=True)
+    apply(planes(dx), planes(dy), *(turned(_windows(*axis, count_include_pad), axis[0]) for axis in axes))
     return dx
-
-
-@parallel_kernel
-def _avg_pool2d_backward(dx, dy, kernel_size, stride, padding, count_include_pad):
-    P, OH, OW = dy.shape
-    H, W = dx.shape[1:]
-    KH, KW = kernel_size
-    sh, sw = stride
-    ph, pw = padding
-    for p in prange(P):
-        for oh in range(OH):
-            top, bottom, height = _window(oh, KH, sh, ph, H)
-            for ow in range(OW):
-                left, right, width = _window(ow, KW, sw, pw, W)
-                count = height * width if count_include_pad else (bottom - top) * (right - left)
-                share = dy[p, oh, ow] / count
-                for row in range(top, bottom):
-                    for column in range(left, right):
-                        dx[p, row, column] += share
 
 
 def global_avg_pool2d(x: Array) -> Array:
@@ -274,43 +272,13 @@ def _share(dx, dy):
 def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
     """The mean of each bin; bins cover the map and may share a row or a column."""
     y = np.empty((*x.shape[:2], *output_size), x.dtype)  # (N, C, OH, OW)
-    _adaptive_avg_pool2d(planes(y), planes(x))
+    apply(planes(y), planes(x), *map(_bins, x.shape[2:], output_size))
     return y
-
-
-@parallel_kernel(reassociate=True)
-def _adaptive_avg_pool2d(y, x):
-    P, OH, OW = y.shape
-    H, W = x.shape[1:]
-    for p in prange(P):
-        for oh in range(OH):
-            top, bottom = _adaptive_bin(oh, H, OH)
-            for ow in range(OW):
-                left, right = _adaptive_bin(ow, W, OW)
-                total = np.float64(0)
-                for row in range(top, bottom):
-                    for column in range(left, right):
-                        total += x[p, row, column]
-                y[p, oh, ow] = total / ((bottom - top) * (right - left))
 
 
 def adaptive_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
     """Every pixel of a bin gets the same share of its gradient."""
-    dx = np.zeros((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
-    _adaptive_avg_pool2d_backward(planes(dx), planes(dy))
+    dx = np.empty((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
+    axes = zip(input_size, dy.shape[2:], strict=True)
+    apply(planes(dx), planes(dy), *(turned(_bins(*axis), axis[0]) for axis in axes))
     return dx
-
-
-@parallel_kernel
-def _adaptive_avg_pool2d_backward(dx, dy):
-    P, OH, OW = dy.shape
-    H, W = dx.shape[1:]
-    for p in prange(P):
-        for oh in range(OH):
-            top, bottom = _adaptive_bin(oh, H, OH)
-            for ow in range(OW):
-                left, right = _adaptive_bin(ow, W, OW)
-                share = dy[p, oh, ow] / ((bottom - top) * (right - left))
-                for row in range(top, bottom):
-                    for column in range(left, right):
-                        dx[p, row, column] += share

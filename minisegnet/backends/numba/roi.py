@@ -13,7 +13,8 @@ from numba import prange
 from minisegnet.arrays import Array
 from minisegnet.sizes import Pair
 
-from .launch import exact, helper, parallel_kernel
+from .launch import exact, parallel_kernel
+from .pool import best_column, best_rows
 
 # ---------------------------------------------------------------------------------------------------------
 # RoI pooling: corners rounded to whole pixels, the maximum of each bin
@@ -28,57 +29,57 @@ def _round(value):
     return whole if value >= 0 else -whole
 
 
-@helper
-def _bin(i, start, extent, bins, size):
-    """First pixel of bin i and the one after its last, on one axis, clipped to the map."""
-    first = start + i * extent // bins
-    stop = start - (-(i + 1) * extent // bins)  # two minus signs around a floor make a ceiling
-    return min(max(first, 0), size), min(max(stop, 0), size)
-
-
-@helper
-def _maximum(image, top, bottom, left, right):
-    """Return the first maximum of a window and its flat position; a NaN wins, the last of several NaNs."""
-    if top >= bottom or left >= right:
-        return image.dtype.type(0), -1
-    W = image.shape[1]
-    best, place = image.dtype.type(-np.inf), top * W + left
-    for row in range(top, bottom):
-        for column in range(left, right):
-            v = image[row, column]
-            if v > best or v != v:  # only NaN is unequal to itself
-                best, place = v, row * W + column
-    return best, place
+@exact
+def _bin_edges(begin, end, bins, size, scale):
+    """First pixel of each bin and the one after its last, of all regions on one axis, clipped to the map."""
+    edges = np.empty((len(begin), bins, 2), np.int64)
+    for r in range(len(begin)):
+        start = _round(begin[r] * scale)
+        extent = max(_round(end[r] * scale) - start + 1, 1)  # both corners belong to the region
+        for i in range(bins):
+            first = start + i * extent // bins
+            stop = start - (-(i + 1) * extent // bins)  # two minus signs around a floor make a ceiling
+            edges[r, i] = min(max(first, 0), size), min(max(stop, 0), size)
+    return edges
 
 
 def roi_pool(x: Array, rois: Array, output_size: Pair, *, spatial_scale: float) -> tuple[Array, Array]:
     """The maximum of each bin of each region, and where it was."""
-    y = np.empty((len(rois), x.shape[1], *output_size), x.dtype)  # (R, C, OH, OW)
+    (H, W), (OH, OW), scale = x.shape[2:], output_size, rois.dtype.type(spatial_scale)
+    images, x1, y1, x2, y2 = rois.T.copy()  # each (R,); divided once, not for every channel
+    rows, columns = _bin_edges(y1, y2, OH, H, scale), _bin_edges(x1, x2, OW, W, scale)
+    y = np.empty((len(rois), x.shape[1], OH, OW), x.dtype)  # (R, C, OH, OW)
     argmax = np.empty(y.shape, np.int64)  # (R, C, OH, OW)
-    _roi_pool(x, rois, rois.dtype.type(spatial_scale), y, argmax)
+    _roi_pool(y, argmax, x, images.astype(np.int64), rows, columns)
     return y, argmax
 
 
 @parallel_kernel
-def _roi_pool(x, rois, scale, y, argmax):
-    (H, W), (R, C, OH, OW) = x.shape[2:], y.shape
+def _roi_pool(y, argmax, x, images, rows, columns):
+    """For each row of bins the maximum of every column first, then that of each bin's columns."""
+    (R, C, OH, OW), W = y.shape, x.shape[3]
     for plane in prange(R * C):
         r, c = plane // C, plane % C
-        n = int(rois[r, 0])
-        x1, y1 = _round(rois[r, 1] * scale), _round(rois[r, 2] * scale)
-        x2, y2 = _round(rois[r, 3] * scale), _round(rois[r, 4] * scale)
-        h, w = max(y2 - y1 + 1, 1), max(x2 - x1 + 1, 1)  # both corners belong to the region
+        image = x[images[r], c]
+        first, last = columns[r, 0, 0], columns[r, OW - 1, 1]
+        best, place = np.empty(W, x.dtype), np.empty(W, np.int32)
         for i in range(OH):
-            top, bottom = _bin(i, y1, h, OH, H)
+            top, bottom = rows[r, i]
+            if top < bottom:
+                best_rows(best, place, image, top, bottom, first, last)
             for j in range(OW):
-                left, right = _bin(j, x1, w, OW, W)
-                y[r, c, i, j], argmax[r, c, i, j] = _maximum(x[n, c], top, bottom, left, right)
+                left, right = columns[r, j]
+                if top >= bottom or left >= right:
+                    y[r, c, i, j], argmax[r, c, i, j] = 0, -1
+                else:
+                    t = best_column(best, place, left - first, right - first)
+                    y[r, c, i, j], argmax[r, c, i, j] = best[t], np.int64(place[t]) * W + first + t
 
 
 def roi_pool_backward(dy: Array, argmax: Array, rois: Array, input_shape: tuple[int, int, int, int]) -> Array:
     """Each gradient goes to the pixel that won; where regions overlap, they add up."""
     N, C, H, W = input_shape
-    dx = np.zeros((N, C, H * W), dy.dtype)  # (N, C, H * W)
+    dx = np.empty((N, C, H * W), dy.dtype)  # (N, C, H * W)
     _roi_pool_backward(dy, argmax, rois, dx)
     return dx.reshape(input_shape)  # (N, C, H, W)
 
@@ -88,6 +89,7 @@ def _roi_pool_backward(dy, argmax, rois, dx):
     (N, C, _), (R, C, OH, OW) = dx.shape, dy.shape
     for plane in prange(N * C):
         n, c = plane // C, plane % C
+        dx[n, c, :] = 0
         for r in range(R):
             if rois[r, 0] != n:
                 continue

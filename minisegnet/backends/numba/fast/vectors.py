@@ -15,6 +15,7 @@ vector, and these words:
     maximum(u, v)                     the larger of each pair of lanes
     u / v                             lane by lane, too; much slower than a product
     u == v, u > v, u <= v             a mask of lanes; a NaN is neither
+    u != v, m | n                     another mask (u != u holds where u is NaN); where either mask holds
     where(m, u, v)                    the choice that a mask makes, lane by lane
     interleave(u, v)                  u0 v0 u1 v1 ..., as two vectors; deinterleave undoes it
     total(v)                          the sum of the lanes
@@ -434,6 +435,12 @@ for _words, _write in _ARITHMETIC:
 _lane_by_lane(operator.eq, _MASK, lambda b, u, v: b.fcmp_ordered("==", u, v))
 _lane_by_lane(operator.gt, _MASK, lambda b, u, v: b.fcmp_ordered(">", u, v))
 _lane_by_lane(operator.le, _MASK, lambda b, u, v: b.fcmp_ordered("<=", u, v))
+_lane_by_lane(operator.ne, _MASK, lambda b, u, v: b.fcmp_unordered("!=", u, v))
+
+
+@compiled(operator.or_, _MASK, Mask, Mask)
+def _(code, m, n):
+    return code.builder.or_(m, n)
 
 
 @compiled(where, _VECTOR, Mask, _OPERAND, _OPERAND)

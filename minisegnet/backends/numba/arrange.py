@@ -11,6 +11,7 @@ import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh, fresh_like
 from minisegnet.sizes import Pair, crop2d_start
 
 from .launch import helper, parallel_kernel
@@ -22,7 +23,7 @@ def concat(arrays: Sequence[Array], *, axis: int) -> Array:
     """Copy each array into its share of the result."""
     shape = list(arrays[0].shape)
     shape[axis] = sum(x.shape[axis] for x in arrays)
-    result = np.empty(shape, arrays[0].dtype)
+    result = fresh(shape, arrays[0].dtype)
     y = _outer_inner(result, axis)  # (O, A * I)
     start = 0
     for array in arrays:
@@ -37,7 +38,7 @@ def concat_backward(dy: Array, sizes: Sequence[int], *, axis: int) -> list[Array
     whole = _outer_inner(dy, axis)  # (O, A * I)
     gradients, start = [], 0
     for share in sizes:
-        gradients.append(np.empty((*dy.shape[:axis], share, *dy.shape[axis + 1 :]), dy.dtype))
+        gradients.append(fresh((*dy.shape[:axis], share, *dy.shape[axis + 1 :]), dy.dtype))
         dx = _outer_inner(gradients[-1], axis)  # (O, share * I)
         _copy(dx, whole, 0, start, dx.shape[1])
         start += dx.shape[1]
@@ -63,7 +64,7 @@ def _copy(target, source, to, begin, length):
 
 def add(a: Array, b: Array) -> Array:
     """Element by element."""
-    y = np.empty_like(a)
+    y = fresh_like(a)
     _add(y.reshape(y.size), a.reshape(a.size), b.reshape(b.size))
     return y
 
@@ -79,7 +80,7 @@ def _add(y, a, b):
 
 def add_backward(dy: Array) -> tuple[Array, Array]:
     """A sum passes its gradient on to both."""
-    da, db = np.empty_like(dy), np.empty_like(dy)
+    da, db = fresh_like(dy), fresh_like(dy)
     flat = dy.reshape(1, dy.size)
     for gradient in (da, db):
         _copy(gradient.reshape(1, dy.size), flat, 0, 0, dy.size)
@@ -88,7 +89,7 @@ def add_backward(dy: Array) -> tuple[Array, Array]:
 
 def crop2d(x: Array, size: Pair) -> Array:
     """Copy the middle of each map."""
-    y = np.empty((*x.shape[:2], *size), x.dtype)  # (N, C, h, w)
+    y = fresh((*x.shape[:2], *size), x.dtype)  # (N, C, h, w)
     _crop(y, x, crop2d_start(x.shape[2:], size))
     return y
 
@@ -106,7 +107,7 @@ def _crop(y, x, start):
 
 def crop2d_backward(dy: Array, input_size: Pair) -> Array:
     """Copy dy into the middle of zeros."""
-    dx = np.empty((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
+    dx = fresh((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
     _pad(dx, dy, crop2d_start(input_size, dy.shape[2:]), False)
     return dx
 
@@ -114,7 +115,7 @@ def crop2d_backward(dy: Array, input_size: Pair) -> Array:
 def pad2d(x: Array, padding: Pair, *, mode: str) -> Array:
     """Each row of the larger map shows a row of the map, or zeros; and so do its columns."""
     (N, C, H, W), (ph, pw) = x.shape, padding
-    y = np.empty((N, C, H + 2 * ph, W + 2 * pw), x.dtype)  # (N, C, H + 2 ph, W + 2 pw)
+    y = fresh((N, C, H + 2 * ph, W + 2 * pw), x.dtype)  # (N, C, H + 2 ph, W + 2 pw)
     _pad(y, x, padding, mode == "reflect")
     return y
 
@@ -147,7 +148,7 @@ def pad2d_backward(dy: Array, padding: Pair, *, mode: str) -> Array:
     """Each row collects from all the rows where it was shown."""
     (N, C, PH, PW), (ph, pw) = dy.shape, padding
     size = (PH - 2 * ph, PW - 2 * pw)
-    dx = np.empty((N, C, *size), dy.dtype)  # (N, C, H, W)
+    dx = fresh((N, C, *size), dy.dtype)  # (N, C, H, W)
     if mode == "reflect":
         _unfold_mirror(dx, dy, padding)
     else:

@@ -7,6 +7,7 @@ import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh
 
 from .fast import matrix
 from .launch import parallel_kernel
@@ -14,7 +15,7 @@ from .launch import parallel_kernel
 
 def linear(x: Array, w: Array, b: Array | None) -> Array:
     """``y[m, o] = b[o] + sum over i of w[o, i] * x[m, i]``."""
-    y = np.empty((x.shape[0], w.shape[0]), x.dtype)  # (M, out)
+    y = fresh((x.shape[0], w.shape[0]), x.dtype)  # (M, out)
     bias = np.zeros(w.shape[0], x.dtype) if b is None else b
     if x.dtype == np.float32:
         matrix.product(y, x, w, bias, turn_b=True)
@@ -48,7 +49,7 @@ def linear_backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]
 
 
 def _backward_by_blocks(dy, x, w):
-    dx, dw = np.empty(x.shape, x.dtype), np.empty(w.shape, w.dtype)  # (M, in), (out, in)
+    dx, dw = fresh(x.shape, x.dtype), fresh(w.shape, w.dtype)  # (M, in), (out, in)
     zeros = np.zeros(x.shape[1], np.float32)
     matrix.product(dx, dy, w, zeros)
     matrix.product(dw, dy, x, zeros, turn_a=True)

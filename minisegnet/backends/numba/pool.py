@@ -11,6 +11,7 @@ import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh
 from minisegnet.sizes import Pair, adaptive_bin, pool2d_size
 
 from .axes import Taps, apply, turned, windows
@@ -37,8 +38,8 @@ def max_pool2d(
     OH, OW = pool2d_size(
         (H, W), kernel_size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
     )
-    y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
-    indices = np.empty((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
+    y = fresh((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
+    indices = fresh((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
     pool = fast.max_pool2d if fast.suits(x, kernel_size, dilation) else _max_pool2d
     pool(planes(y), planes(indices), planes(x), kernel_size, stride, padding, dilation)
     return y, indices
@@ -75,7 +76,7 @@ def max_pool2d_backward(dy: Array, indices: Array, input_size: Pair) -> Array:
     """Each gradient goes to the pixel that won; where one pixel won several windows, they add up."""
     N, C, OH, OW = dy.shape
     H, W = input_size
-    dx = np.empty((N, C, H, W), dy.dtype)  # (N, C, H, W)
+    dx = fresh((N, C, H, W), dy.dtype)  # (N, C, H, W)
     _add_at(dx.reshape(N * C, H * W), dy.reshape(N * C, OH * OW), _flat(indices))
     return dx
 
@@ -99,7 +100,7 @@ def max_unpool2d(x: Array, indices: Array, output_size: Pair) -> Array:
     """Each value goes back to where it came from, all else is zero; on a repeated index the last one stays."""
     N, C, H, W = x.shape
     OH, OW = output_size
-    y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
+    y = fresh((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
     _write_at(y.reshape(N * C, OH * OW), x.reshape(N * C, H * W), _flat(indices))
     return y
 
@@ -117,7 +118,7 @@ def max_unpool2d_backward(dy: Array, indices: Array) -> Array:
     """Each value reads the gradient at the place that it was sent to."""
     N, C, H, W = indices.shape
     OH, OW = dy.shape[2:]
-    dx = np.empty((N, C, H, W), dy.dtype)  # (N, C, H, W)
+    dx = fresh((N, C, H, W), dy.dtype)  # (N, C, H, W)
     _read_at(dx.reshape(N * C, H * W), dy.reshape(N * C, OH * OW), _flat(indices))
     return dx
 
@@ -139,8 +140,8 @@ def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Array]:
     """The maximum of each bin, by the same rule; bins cover the map and may share a row or a column."""
     N, C = x.shape[:2]
     OH, OW = output_size
-    y = np.empty((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
-    indices = np.empty((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
+    y = fresh((N, C, OH, OW), x.dtype)  # (N, C, OH, OW)
+    indices = fresh((N, C, OH, OW), np.int64)  # (N, C, OH, OW)
     rows, columns = (_bin_edges(*axis) for axis in zip(x.shape[2:], output_size, strict=True))
     _adaptive_max_pool2d(planes(y), planes(indices), planes(x), rows, columns)
     return y, indices
@@ -212,7 +213,7 @@ def avg_pool2d(
 ) -> Array:
     """The mean of each window; ``count_include_pad`` divides by the padding's pixels too."""
     size = pool2d_size(x.shape[2:], kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode)
-    y = np.empty((*x.shape[:2], *size), x.dtype)  # (N, C, OH, OW)
+    y = fresh((*x.shape[:2], *size), x.dtype)  # (N, C, OH, OW)
     axes = zip(x.shape[2:], kernel_size, stride, padding, size, strict=True)
     apply(planes(y), planes(x), *(_windows(*axis, count_include_pad) for axis in axes))
     return y
@@ -229,7 +230,7 @@ def avg_pool2d_backward(
     count_include_pad: bool,
 ) -> Array:
     """Every pixel of a window gets the same share of its gradient."""
-    dx = np.empty((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
+    dx = fresh((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
     axes = zip(input_size, kernel_size, stride, padding, dy.shape[2:], strict=True)
     apply(planes(dx), planes(dy), *(turned(_windows(*axis, count_include_pad), axis[0]) for axis in axes))
     return dx
@@ -238,7 +239,7 @@ def avg_pool2d_backward(
 def global_avg_pool2d(x: Array) -> Array:
     """The mean of each whole map."""
     N, C, H, W = x.shape
-    y = np.empty((N, C, 1, 1), x.dtype)  # (N, C, 1, 1)
+    y = fresh((N, C, 1, 1), x.dtype)  # (N, C, 1, 1)
     _mean(y.reshape(N * C), x.reshape(N * C, H * W))
     return y
 
@@ -257,7 +258,7 @@ def global_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
     """Every pixel of a map gets the same share of its gradient."""
     N, C = dy.shape[:2]
     H, W = input_size
-    dx = np.empty((N, C, H, W), dy.dtype)  # (N, C, H, W)
+    dx = fresh((N, C, H, W), dy.dtype)  # (N, C, H, W)
     _share(dx.reshape(N * C, H * W), dy.reshape(N * C))
     return dx
 
@@ -271,14 +272,14 @@ def _share(dx, dy):
 
 def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
     """The mean of each bin; bins cover the map and may share a row or a column."""
-    y = np.empty((*x.shape[:2], *output_size), x.dtype)  # (N, C, OH, OW)
+    y = fresh((*x.shape[:2], *output_size), x.dtype)  # (N, C, OH, OW)
     apply(planes(y), planes(x), *map(_bins, x.shape[2:], output_size))
     return y
 
 
 def adaptive_avg_pool2d_backward(dy: Array, input_size: Pair) -> Array:
     """Every pixel of a bin gets the same share of its gradient."""
-    dx = np.empty((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
+    dx = fresh((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
     axes = zip(input_size, dy.shape[2:], strict=True)
     apply(planes(dx), planes(dy), *(turned(_bins(*axis), axis[0]) for axis in axes))
     return dx

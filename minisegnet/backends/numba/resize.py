@@ -3,6 +3,7 @@
 import numpy as np
 
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh
 from minisegnet.sizes import Pair
 
 from .axes import Taps, apply, turned
@@ -25,7 +26,7 @@ def _linear(size: int, output_size: int, align_corners: bool, dtype: np.dtype) -
 def resize_bilinear(x: Array, size: Pair, *, align_corners: bool) -> Array:
     """Each output pixel is a weighted mean of the four input pixels around its place."""
     rows, columns = (_linear(*axis, align_corners, x.dtype) for axis in zip(x.shape[2:], size, strict=True))
-    y = np.empty((*x.shape[:2], *size), x.dtype)  # (N, C, OH, OW)
+    y = fresh((*x.shape[:2], *size), x.dtype)  # (N, C, OH, OW)
     apply(planes(y), planes(x), rows, columns)
     return y
 
@@ -36,7 +37,7 @@ def resize_bilinear_backward(dy: Array, input_size: Pair, *, align_corners: bool
         turned(_linear(*axis, align_corners, dy.dtype), axis[0])
         for axis in zip(input_size, dy.shape[2:], strict=True)
     )
-    dx = np.empty((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
+    dx = fresh((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
     apply(planes(dx), planes(dy), rows, columns)
     return dx
 
@@ -50,7 +51,7 @@ def _nearest(size: int, output_size: int) -> Taps:
 def resize_nearest(x: Array, size: Pair) -> Array:
     """Each output pixel copies one input pixel."""
     rows, columns = map(_nearest, x.shape[2:], size)
-    y = np.empty((*x.shape[:2], *size), x.dtype)  # (N, C, OH, OW)
+    y = fresh((*x.shape[:2], *size), x.dtype)  # (N, C, OH, OW)
     apply(planes(y), planes(x), rows, columns)
     return y
 
@@ -58,6 +59,6 @@ def resize_nearest(x: Array, size: Pair) -> Array:
 def resize_nearest_backward(dy: Array, input_size: Pair) -> Array:
     """Each input pixel collects the gradients of its copies."""
     rows, columns = (turned(_nearest(*axis), axis[0]) for axis in zip(input_size, dy.shape[2:], strict=True))
-    dx = np.empty((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
+    dx = fresh((*dy.shape[:2], *input_size), dy.dtype)  # (N, C, H, W)
     apply(planes(dx), planes(dy), rows, columns)
     return dx

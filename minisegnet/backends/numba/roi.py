@@ -11,6 +11,7 @@ import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh
 from minisegnet.sizes import Pair
 
 from .launch import exact, parallel_kernel
@@ -48,7 +49,7 @@ def roi_pool(x: Array, rois: Array, output_size: Pair, *, spatial_scale: float) 
     (H, W), (OH, OW), scale = x.shape[2:], output_size, rois.dtype.type(spatial_scale)
     images, x1, y1, x2, y2 = rois.T.copy()  # each (R,); divided once, not for every channel
     rows, columns = _bin_edges(y1, y2, OH, H, scale), _bin_edges(x1, x2, OW, W, scale)
-    y = np.empty((len(rois), x.shape[1], OH, OW), x.dtype)  # (R, C, OH, OW)
+    y = fresh((len(rois), x.shape[1], OH, OW), x.dtype)  # (R, C, OH, OW)
     argmax = np.empty(y.shape, np.int64)  # (R, C, OH, OW)
     _roi_pool(y, argmax, x, images.astype(np.int64), rows, columns)
     return y, argmax
@@ -79,7 +80,7 @@ def _roi_pool(y, argmax, x, images, rows, columns):
 def roi_pool_backward(dy: Array, argmax: Array, rois: Array, input_shape: tuple[int, int, int, int]) -> Array:
     """Each gradient goes to the pixel that won; where regions overlap, they add up."""
     N, C, H, W = input_shape
-    dx = np.empty((N, C, H * W), dy.dtype)  # (N, C, H * W)
+    dx = fresh((N, C, H * W), dy.dtype)  # (N, C, H * W)
     _roi_pool_backward(dy, argmax, rois, dx)
     return dx.reshape(input_shape)  # (N, C, H, W)
 
@@ -194,7 +195,7 @@ def roi_align(
 ) -> Array:
     """The mean of each bin's samples, each blended from the four pixels around it."""
     samples = _samples(rois, output_size, x.shape[2:], spatial_scale, sampling_ratio, aligned)
-    y = np.empty((len(rois), x.shape[1], *output_size), x.dtype)  # (R, C, OH, OW)
+    y = fresh((len(rois), x.shape[1], *output_size), x.dtype)  # (R, C, OH, OW)
     _roi_align(x, rois, *samples, y)
     return y
 

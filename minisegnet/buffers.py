@@ -18,7 +18,7 @@ moment so far (and idle ones never ``MOST_IDLE``). ``forget()`` gives all idle b
 import math
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,10 +32,11 @@ LINE = 64  # bytes
 MOST_IDLE = 1 << 30  # bytes
 
 
-def fresh(shape: int | tuple[int, ...], dtype: Any = np.float32) -> Array:
+def fresh(shape: int | Sequence[int], dtype: Any = np.float32) -> Array:
     """Return an array with arbitrary contents, C-contiguous, perhaps in memory that was used before."""
     dtype = np.dtype(dtype)
-    size = (math.prod(shape) if isinstance(shape, tuple) else shape) * dtype.itemsize
+    shape = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    size = math.prod(shape) * dtype.itemsize
     ordinary = size < SMALLEST or not POOL.in_use
     array = np.empty(shape, dtype) if ordinary else np.asarray(_Loan(POOL, size, shape, dtype))
     if POOL.poison and size:
@@ -126,14 +127,14 @@ class Pool:
 class _Loan:
     """The owner of a lent block, as NumPy sees it; when the last array that looks at it goes, it goes, too."""
 
-    def __init__(self, pool: Pool, size: int, shape: int | tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(self, pool: Pool, size: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.pool = pool
         self.block = pool.lend(size + LINE)
         address = self.block.__array_interface__["data"][0]
         self.__array_interface__ = {
             "version": 3,
             "data": (-(-address // LINE) * LINE, False),
-            "shape": shape if isinstance(shape, tuple) else (shape,),
+            "shape": shape,
             "typestr": dtype.str,
         }
 

@@ -7,7 +7,6 @@ no other touches.
 import math
 from collections.abc import Sequence
 
-import numpy as np
 from numba import prange
 
 from minisegnet.arrays import Array

@@ -33,10 +33,16 @@ def conv2d(
     x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Array:
     """Each output value is the sum of the weights times the pixels that they lie on."""
+    return _forward(x, w, b, stride, padding, dilation, groups, relu=False)
+
+
+def _forward(
+    x: Array, w: Array, b: Array | None, stride: Pair, padding: Pair, dilation: Pair, groups: int, relu: bool
+) -> Array:
     N, K = x.shape[0], w.shape[0]
     OH, OW = conv2d_size(x.shape[2:], w.shape[2:], stride=stride, padding=padding, dilation=dilation)
     y = fresh((N, K, OH, OW), x.dtype)  # (N, K, OH, OW)
-    gather(y, x, w, np.zeros(K, x.dtype) if b is None else b, stride, padding, dilation, groups)
+    gather(y, x, w, np.zeros(K, x.dtype) if b is None else b, stride, padding, dilation, groups, relu)
     return y
 
 
@@ -66,9 +72,7 @@ def conv2d_relu(
     x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Array:
     """``relu(conv2d(x, w, b))``."""
-    y = conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    relu_in_place(y)  # y is ours alone
-    return y
+    return _forward(x, w, b, stride, padding, dilation, groups, relu=True)
 
 
 def conv2d_relu_backward(
@@ -187,25 +191,36 @@ def text_for(
 
 
 def gather(
-    y: Array, x: Array, w: Array, b: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
+    y: Array,
+    x: Array,
+    w: Array,
+    b: Array,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    relu: bool = False,
 ) -> None:
-    """y = b + w * x."""
+    """y = b + w * x, or the ReLU of that: some texts do it while they store, for the others it is another pass."""
+    floor = np.float32(0) if relu else direct.NO_FLOOR
     match text_for(w, y, x, stride, padding, dilation, groups):
         case "depthwise":
             depthwise.gather(y, x, w, b, stride, padding, dilation)
         case "wide":
             depthwise.gather_wide(y, x, w, b, stride, padding, dilation)
         case "pointwise":
-            pointwise.products(y, x, w[:, :, 0, 0], b)
+            return pointwise.products(y, x, w[:, :, 0, 0], b, floor)
         case "winograd":
-            winograd.convolve(y, x, w, b, padding)
+            return winograd.convolve(y, x, w, b, padding, floor=floor)
         case "direct" | "patches":
-            direct.gather(y, x, w, b, stride, padding, dilation, groups)
+            return direct.gather(y, x, w, b, stride, padding, dilation, groups, floor)
         case "columns":
             small, filters = _flat(w, y)
             columns.gather(small, x, filters, b, y.shape[2:], w.shape[2:], stride, padding, dilation, groups)
         case _:
             _gather(y, x, w, b, stride, padding, dilation, groups)
+    if relu:
+        relu_in_place(y)
 
 
 def scatter(

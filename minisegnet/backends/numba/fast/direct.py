@@ -39,9 +39,11 @@ from .vectors import (
     load,
     load_first,
     load_within,
+    maximum,
     registers,
     spread,
     store,
+    store_first,
     total,
 )
 
@@ -199,18 +201,21 @@ def sum_block(result, band, p, offsets, weights, bias):
 
 
 @helper
-def put_rows(out, result, channels, top, rows, columns, pitch, to, apart):
-    """Copy the outputs that exist from ``result`` (OUT, rows * pitch) to rows and columns of ``out`` (K, H, W)."""
+def put_rows(out, result, channels, top, rows, columns, pitch, to, apart, floor):
+    """Copy the outputs that exist from ``result`` (OUT, rows * pitch) to rows and columns of ``out`` (K, H, W).
+
+    What is below ``floor`` becomes that: 0 makes a ReLU of it, -inf nothing.
+    """
     for o in range(channels):
         for i in range(rows):
-            source = result[o, i * pitch : i * pitch + columns]
             line = out[o, to[0] + (top + i) * apart[0], to[1] :]
             if apart[1] == 1:
-                for j in range(columns):
-                    line[j] = source[j]
+                for j in range(0, columns, LANES):
+                    store_first(columns - j, maximum(load(result, o, i * pitch + j), floor), line, j)
             else:
+                source = result[o, i * pitch : i * pitch + columns]
                 for j in range(columns):
-                    line[j * apart[1]] = source[j]
+                    line[j * apart[1]] = floor if source[j] < floor else source[j]
 
 
 @parallel_kernel
@@ -234,6 +239,7 @@ def _sums(
     outputs,
     to,
     apart,
+    floor,
 ):
     """Each task is some rows of the outputs of one group of one image."""
     (N, K, _, _), (G, blocks, _, _) = out.shape, weights.shape
@@ -256,7 +262,9 @@ def _sums(
                         sum_block(
                             result[k : k + OUT], band, p, offsets, weights[g, block], bias[g, k : k + OUT]
                         )
-            put_rows(out[n, g * KG : (g + 1) * KG], result, KG, top, count, outputs[1], pitch, to, apart)
+            put_rows(
+                out[n, g * KG : (g + 1) * KG], result, KG, top, count, outputs[1], pitch, to, apart, floor
+            )
 
 
 @parallel_kernel
@@ -299,32 +307,51 @@ def bias_blocks(bias: Array, G: int, blocks: int) -> Array:
     return biases
 
 
-def sums(out: Array, source: Array, weights: Array, bias: Array, rows: Axis, columns: Axis) -> None:
+NO_FLOOR = np.float32(-np.inf)
+
+
+def sums(
+    out: Array,
+    source: Array,
+    weights: Array,
+    bias: Array,
+    rows: Axis,
+    columns: Axis,
+    floor: np.float32 = NO_FLOOR,
+) -> None:
     """Write the outputs of one phase, with packed weights (groups, blocks, C/groups * taps, OUT)."""
     (G, blocks), workers = weights.shape[:2], get_num_threads()
     CG = source.shape[1] // G
     band = band_of(rows, columns, CG, blocks * OUT, BAND)
     starts = block_starts(band.rows, columns.outputs, band.pitch)
-    wide = int(starts[-1]) + COLUMNS
+    wide = int(starts[-1]) + COLUMNS + LANES
     scratch, results = fresh((workers, CG * band.plane + 2 * COLUMNS)), fresh((workers, blocks * OUT, wide))
     _sums(
         out, source, weights, bias_blocks(bias, G, blocks), scratch, results, band.offsets, starts,
         band.rows, band.tall, band.pitch, band.plane, np.array(rows.phases), np.array(columns.phases),
         (rows.stride, columns.stride), (rows.first, columns.first), (rows.outputs, columns.outputs),
-        (rows.to, columns.to), (rows.apart, columns.apart),
+        (rows.to, columns.to), (rows.apart, columns.apart), floor,
     )  # fmt: skip
 
 
 def gather(
-    y: Array, x: Array, w: Array, b: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
+    y: Array,
+    x: Array,
+    w: Array,
+    b: Array,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    floor: np.float32 = NO_FLOOR,
 ) -> None:
-    """y = b + w * x."""
+    """y = b + w * x, and ``floor`` at least."""
     (OH, OW), (KH, KW), KG, Q = y.shape[2:], w.shape[2:], w.shape[0] // groups, w[0].size
     weights = fresh((groups, -(-KG // OUT), Q, OUT))
     _pack(weights, w.reshape(groups, KG, Q))
     rows = gather_axis(KH, stride[0], padding[0], dilation[0], OH)
     columns = gather_axis(KW, stride[1], padding[1], dilation[1], OW)
-    sums(y, x, weights, b, rows, columns)
+    sums(y, x, weights, b, rows, columns, floor)
 
 
 def scatter(

@@ -21,6 +21,7 @@ from .direct import (
     ACROSS,
     COLUMNS,
     FILTERS,
+    NO_FLOOR,
     OUT,
     PARTS,
     TAPS,
@@ -29,7 +30,17 @@ from .direct import (
     sum_block,
     transpose_block,
 )
-from .vectors import LANES, deinterleave, interleave, load, load_first, load_within, store, store_first
+from .vectors import (
+    LANES,
+    deinterleave,
+    interleave,
+    load,
+    load_first,
+    load_within,
+    maximum,
+    store,
+    store_first,
+)
 
 PIXELS = 256  # of the gradient of the weights, at a time
 
@@ -47,7 +58,7 @@ def fill_panel(panel, x, p):
 
 
 @parallel_kernel
-def _products(y, x, weights, bias, panels):
+def _products(y, x, weights, bias, panels, floor):
     """y[n, k, p] = bias[k] + the sum over c of weights[c, k] * x[n, c, p]; each task is a panel."""
     (N, C, P), K, (blocks, workers) = x.shape, y.shape[1], (len(weights), len(panels))
     pieces = -(-P // WIDE)
@@ -66,7 +77,7 @@ def _products(y, x, weights, bias, panels):
                     for o in range(min(OUT, K - k)):
                         for v in range(ACROSS):
                             at = p + v * LANES
-                            store_first(P - at, load(result, o, v * LANES), y, n, k + o, at)
+                            store_first(P - at, maximum(load(result, o, v * LANES), floor), y, n, k + o, at)
 
 
 @helper
@@ -123,12 +134,12 @@ def _panels(C: int) -> Array:
     return fresh((get_num_threads(), C * WIDE + COLUMNS))
 
 
-def products(y: Array, x: Array, w: Array, b: Array) -> None:
-    """y = b + w x for each pixel, with w (K, C)."""
+def products(y: Array, x: Array, w: Array, b: Array, floor: np.float32 = NO_FLOOR) -> None:
+    """y = b + w x for each pixel, with w (K, C), and ``floor`` at least."""
     (N, K, H, W), C = y.shape, x.shape[1]
     weights = _packed(w)
     bias = bias_blocks(b, 1, len(weights))[0]
-    _products(y.reshape(N, K, H * W), x.reshape(N, C, H * W), weights, bias, _panels(C))
+    _products(y.reshape(N, K, H * W), x.reshape(N, C, H * W), weights, bias, _panels(C), floor)
 
 
 def patches(y: Array, x: Array, w: Array, b: Array) -> None:

@@ -43,10 +43,22 @@ from numba import get_num_threads, prange
 
 from minisegnet.arrays import Array
 from minisegnet.buffers import fresh
+from minisegnet.sizes import Pair
 
 from ..launch import helper, parallel_kernel
-from .direct import COLUMNS, FILTERS, OUT, TAPS, gradient_block, sum_block, transpose_block
-from .vectors import LANES, deinterleave, interleave, load, load_within, registers, spread, store, store_first
+from .direct import COLUMNS, FILTERS, NO_FLOOR, OUT, TAPS, gradient_block, sum_block, transpose_block
+from .vectors import (
+    LANES,
+    deinterleave,
+    interleave,
+    load,
+    load_within,
+    maximum,
+    registers,
+    spread,
+    store,
+    store_first,
+)
 
 POINTS = 6  # values of one axis; a tile has 36
 S, T = 0.5**0.5, 2.0**0.5
@@ -199,8 +211,11 @@ def tiles_out(result, p, M, start):
 
 
 @helper
-def put_tiles(y, result, at, top, left, rows, columns, bias):
-    """y[top + 4 * row + i, left + 4 * column + j] = bias + result[4 * i + j, at + tile], as far as y (OH, OW) goes."""
+def put_tiles(y, result, at, top, left, rows, columns, bias, floor):
+    """y[top + 4 * row + i, left + 4 * column + j] = bias + result[4 * i + j, at + tile], as far as y (OH, OW) goes.
+
+    What is below ``floor`` becomes that: 0 makes a ReLU of it, -inf nothing.
+    """
     OH, OW = y.shape
     for row in range(rows):
         for i in range(min(4, OH - top - 4 * row)):
@@ -213,10 +228,10 @@ def put_tiles(y, result, at, top, left, rows, columns, bias):
                 second, third = interleave(even_v, odd_v)
                 first = left + 4 * j
                 some = min(OW - first, 4 * (columns - j))
-                store_first(some, zeroth + bias, line, first)
-                store_first(some - LANES, oneth + bias, line, first + LANES)
-                store_first(some - 2 * LANES, second + bias, line, first + 2 * LANES)
-                store_first(some - 3 * LANES, third + bias, line, first + 3 * LANES)
+                store_first(some, maximum(zeroth + bias, floor), line, first)
+                store_first(some - LANES, maximum(oneth + bias, floor), line, first + LANES)
+                store_first(some - 2 * LANES, maximum(second + bias, floor), line, first + 2 * LANES)
+                store_first(some - 3 * LANES, maximum(third + bias, floor), line, first + 3 * LANES)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -224,7 +239,7 @@ def put_tiles(y, result, at, top, left, rows, columns, bias):
 
 
 @parallel_kernel
-def _convolve(y, x, U, bias, V, M, tables, plan, padding, shares):
+def _convolve(y, x, U, bias, V, M, tables, plan, padding, shares, floor):
     """Each task is some tiles, and a share of the filters (more than one share only if there are few tiles)."""
     images, rows, columns, all_rows, all_columns = plan
     (N, K, _, _), C, filters = y.shape, x.shape[1], U.shape[1]
@@ -264,7 +279,15 @@ def _convolve(y, x, U, bias, V, M, tables, plan, padding, shares):
                     tiles_out(result, p, M[worker, p // BLOCK], k * BLOCK + p % BLOCK)
                 for m in range(some):
                     put_tiles(
-                        y[n + m, k], result, m * area, 4 * top, 4 * piece * columns, tall, wide, bias[k]
+                        y[n + m, k],
+                        result,
+                        m * area,
+                        4 * top,
+                        4 * piece * columns,
+                        tall,
+                        wide,
+                        bias[k],
+                        floor,
                     )
 
 
@@ -318,9 +341,16 @@ def _filters(U, w, turned):
 
 
 def convolve(
-    y: Array, x: Array, w: Array, b: Array, padding: tuple[int, int], *, turned: bool = False
+    y: Array,
+    x: Array,
+    w: Array,
+    b: Array,
+    padding: Pair,
+    *,
+    turned: bool = False,
+    floor: np.float32 = NO_FLOOR,
 ) -> None:
-    """y = b + w * x for 3 x 3 taps with stride 1; ``turned``: b + (w transposed) * x."""
+    """y = b + w * x for 3 x 3 taps with stride 1, and ``floor`` at least; ``turned``: b + (w transposed) * x."""
     (N, K, OH, OW), C, workers = y.shape, x.shape[1], get_num_threads()
     U = fresh((36, -(-K // OUT), -(-C // TOGETHER) * TOGETHER, OUT))
     _filters(U, w, turned)
@@ -330,7 +360,9 @@ def convolve(
     V = fresh((workers, blocks, 36, C * BLOCK + LINE))
     M = fresh((workers, blocks, 36, U.shape[1] * OUT * BLOCK + LINE))
     tables = fresh((workers, 36 + 16, -(-plan.tiles // LINE) * LINE + 2 * LINE))
-    _convolve(y, x, U, b, V, M, tables, tuple(plan), padding, min(U.shape[1], -(-workers // max(1, tasks))))
+    _convolve(
+        y, x, U, b, V, M, tables, tuple(plan), padding, min(U.shape[1], -(-workers // max(1, tasks))), floor
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -466,7 +498,7 @@ def _taps(w, totals):
                         w[k + lane, c, i, j] = taps[3 * i + j, lane]
 
 
-def weight_gradient(w: Array, dy: Array, x: Array, padding: tuple[int, int]) -> None:
+def weight_gradient(w: Array, dy: Array, x: Array, padding: Pair) -> None:
     """w = the sum of dy times x over all the pairs of pixels that each weight joins.
 
     Some tiles after the other, for all channels at once: so the sums come about in the same order for any number of

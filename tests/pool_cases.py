@@ -32,14 +32,14 @@ def poolings(draw: st.DrawFn) -> Pooling:
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     dilation = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     stride = draw(st.tuples(st.integers(1, 4), st.sampled_from([1, 2, 2, 3, 5])))
-    padding = tuple(draw(st.integers(0, k // 2)) if d == 1 else 0 for k, d in zip(kernel, dilation, strict=True))
+    padding = tuple(
+        draw(st.integers(0, k // 2)) if d == 1 else 0 for k, d in zip(kernel, dilation, strict=True)
+    )
     least = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     size = (draw(st.integers(1, 9)), draw(around(LANES, 2 * LANES, 4 * LANES)))
     size = (max(size[0], least[0]), max(size[1], least[1]))
     ceil_mode = draw(st.booleans()) and dilation == (1, 1)
-    output = pool2d_size(
-        size, kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
-    )
+    output = pool2d_size(size, kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)
     return Pooling(size, kernel, stride, padding, dilation, output, draw(st.integers(0, 9)))
 
 

@@ -55,6 +55,7 @@ def every_word(a: Any, b: Any, out: Any, edges: Any) -> Any:
     block[1, 2] -= v
     block[0, 1] *= u
     store(block[1, 2] + block[0, 1], out, 7, 0)
+    store(where((v != v) | (u > 0), 1, 0), out, 8, 0)
     for i in range(-1, LANES + 2):
         store_first(i, load_first(i, a, 0, 0), edges, i + 1, 0)
         store_first(i, load_first(i, b, 1, 0), edges, i + 1, LANES)
@@ -66,7 +67,7 @@ def inputs() -> tuple[Any, Any, Any, Any]:
     a = rng.standard_normal((3, 2 * LANES)).astype(np.float32)
     a[1, 2] = np.nan
     b = rng.integers(0, 4, (3, 2 * LANES)).astype(np.uint8)
-    return a, b, np.full((8, LANES), 7, np.float32), np.full((LANES + 3, 2 * LANES), 7, np.float32)
+    return a, b, np.full((9, LANES), 7, np.float32), np.full((LANES + 3, 2 * LANES), 7, np.float32)
 
 
 @pytest.mark.skipif(not JIT, reason="there is nothing to compare with: compilation is off")
@@ -92,6 +93,7 @@ def test_the_plain_words_by_numpy() -> None:
     np.testing.assert_array_equal(out[3:5].ravel()[0::2], u)
     np.testing.assert_array_equal(out[3:5].ravel()[1::2], v)
     np.testing.assert_array_equal(out[5:7], np.stack([np.concatenate([u, v])[i::2] for i in (0, 1)]))
+    np.testing.assert_array_equal(out[8], np.isnan(v) | (u > 0))
     for i in range(-1, LANES + 2):
         n = min(max(i, 0), LANES)
         np.testing.assert_array_equal(edges[i + 1, :n], a[0, :n])

@@ -24,9 +24,7 @@ def _linear(size: int, output_size: int, align_corners: bool, dtype: np.dtype) -
 
 def resize_bilinear(x: Array, size: Pair, *, align_corners: bool) -> Array:
     """Each output pixel is a weighted mean of the four input pixels around its place."""
-    rows, columns = (
-        _linear(*axis, align_corners, x.dtype) for axis in zip(x.shape[2:], size, strict=True)
-    )
+    rows, columns = (_linear(*axis, align_corners, x.dtype) for axis in zip(x.shape[2:], size, strict=True))
     y = np.empty((*x.shape[:2], *size), x.dtype)  # (N, C, OH, OW)
     apply(planes(y), planes(x), rows, columns)
     return y

@@ -63,6 +63,7 @@ def every_word(a: Any, b: Any, out: Any, edges: Any, within: Any) -> Any:
     first, second = split(power_of_two(w * 70 - 126) * (u * u + 0.1))
     store(first, out, 10, 0)
     store(second, out, 11, 0)
+    store(where((v != v) | (u > 0), 1, 0), out, 12, 0)
     for i in range(-1, LANES + 2):
         store_first(i, load_first(i, a, 0, 0), edges, i + 1, 0)
         store_first(i, load_first(i, b, 1, 0), edges, i + 1, LANES)
@@ -76,7 +77,7 @@ def inputs() -> tuple[Any, Any, Any, Any, Any]:
     a = rng.standard_normal((3, 2 * LANES)).astype(np.float32)
     a[1, 2] = np.nan
     b = rng.integers(0, 4, (3, 2 * LANES)).astype(np.uint8)
-    out, edges = np.full((12, LANES), 7, np.float32), np.full((LANES + 3, 2 * LANES), 7, np.float32)
+    out, edges = np.full((13, LANES), 7, np.float32), np.full((LANES + 3, 2 * LANES), 7, np.float32)
     return a, b, out, edges, np.full((3 * LANES + 3, LANES), 7, np.float32)
 
 
@@ -114,6 +115,7 @@ def test_the_plain_words_by_numpy() -> None:
     whole = np.float32(2.0) ** (70.0 * w - 126) * (u * u + np.float32(0.1))
     assert (np.sqrt(0.5) <= out[10]).all() and (out[10] < np.sqrt(2)).all()
     np.testing.assert_allclose(out[10].astype(np.float64) * 2.0 ** out[11], whole, rtol=1e-6)
+    np.testing.assert_array_equal(out[12], np.isnan(v) | (u > 0))
     for i in range(-1, LANES + 2):
         n = min(max(i, 0), LANES)
         np.testing.assert_array_equal(edges[i + 1, :n], a[0, :n])

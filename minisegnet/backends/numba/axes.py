@@ -1,8 +1,8 @@
 """Linear maps that treat rows and columns alike: average pooling, resizing, and the way back through both.
 
-In all of them an output pixel is a weighted sum over a rectangle of input pixels, and a pixel's weight is that of its row
-times that of its column. So the two axes can be gone through one after the other, and what is said about an axis fits into
-one table, ``Taps``. For 4 pixels resized to 6 (bilinear), or 4 pixels averaged in windows of 2:
+In all of them an output pixel is a weighted sum over a rectangle of input pixels, and a pixel's weight is that of its
+row times that of its column. So the two axes can be gone through one after the other, and what is said about an axis
+fits into one table, ``Taps``. For 4 pixels resized to 6 (bilinear), or 4 pixels averaged in windows of 2:
 
         output      0    1    2   ...            output    0    1
         at[0]       0    0    1                  at[0]     0    2      which inputs are read ...
@@ -12,8 +12,9 @@ one table, ``Taps``. For 4 pixels resized to 6 (bilinear), or 4 pixels averaged 
 
 The gradient of the input is such a map, too: the same table, read from the other side (``turned``).
 
-Which axis comes first matters for speed only. Rows are quick, because a row can be added to another in vector instructions,
-columns are slow, because their inputs are picked one by one. So the columns are gone through where there are fewer rows.
+Which axis comes first matters for speed only. Rows are quick: one is added to another in vector instructions. Columns
+are slow: their inputs are picked one by one. So the columns are gone through where there are fewer rows.
+``fast/axes.py`` has the same in vector registers, for float32.
 """
 
 from typing import NamedTuple
@@ -63,7 +64,7 @@ def turned(taps: Taps, size: int) -> Taps:
 
 
 def apply(y: Array, x: Array, rows: Taps, columns: Taps) -> None:
-    """y[p, i, j] = the sum over u, v of rows.weight[u, i] * columns.weight[v, j] * x[p, rows.at[u, i], columns.at[v, j]]."""
+    """y[p, i, j] = the sum of the weights of row u (read by i) and column v (read by j), times x[p, u, v]."""
     few = len(rows.at) * len(columns.at) <= FEW
     dtype = x.dtype if few else np.dtype(np.float64)
     rows, columns = (Taps(t.at.astype(np.uint32), t.weight.astype(dtype)) for t in (rows, columns))

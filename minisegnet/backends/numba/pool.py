@@ -166,14 +166,15 @@ def best_rows(best, place, image, top, bottom, left, right):
 @helper
 def best_column(best, place, begin, end):
     """Of the columns whose maxima are known, which one is first in row-major order among the largest."""
-    winner = begin
+    winner, largest, row = begin, best[begin], place[begin]
     for t in range(begin + 1, end):
-        if best[t] != best[t]:  # NaN: of several the last in row-major order
-            wins = best[winner] == best[winner] or place[t] >= place[winner]
-        else:
-            wins = best[t] > best[winner] or (best[t] == best[winner] and place[t] < place[winner])
-        if wins:
-            winner = t
+        value, below = best[t], place[t]
+        first = (value > largest) | ((value == largest) & (below < row))
+        last = (value != value) & ((largest == largest) | (below >= row))  # of several NaNs the last one wins
+        wins = first | last  # no branches: which pixel wins can't be foreseen, and a wrong guess costs most
+        winner = t if wins else winner
+        largest = value if wins else largest
+        row = below if wins else row
     return winner
 
 

@@ -7,8 +7,8 @@ row of the picture is first *laid out* by the columns' remainders (``lay_row``),
         padded    - a b c d e f g -          phase 1    a c e g
 
 Tap j of window o is then number ``o + j * dilation // stride`` of phase ``j * dilation % stride``: the same tap of
-LANES neighbouring windows is one load. Rows that are laid out stay in a **ring** as long as windows can still read them;
-row number r has slot ``r % slots``.
+LANES neighbouring windows is one load. Rows that are laid out stay in a **ring** as long as windows can still read
+them; row number r has slot ``r % slots``.
 
 Beside the largest value, a vector keeps where it was, as the distance from the window's corner:
 ``i * dilation * W + j * dilation``. A float32 holds whole numbers below 2 ** 24 exactly; ``suits`` asks for that.

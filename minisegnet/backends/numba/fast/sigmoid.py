@@ -37,7 +37,8 @@ def sigmoid(x, y):
 def bce_with_logits(logits, target, weights, ignored, losses):
     """Loss of each number, times its weight: max(z, 0) - t z + log(1 + exp(-abs(z))).
 
-    It is 0 where the target is ``ignored``. The formula is written so that exp never sees a positive number, nothing overflows and nothing cancels.
+    It is 0 where the target is ``ignored``. The formula is written so that exp never sees a positive number, nothing
+    overflows and nothing cancels.
     """
     size = logits.size
     for task in prange((size + TASK - 1) // TASK):

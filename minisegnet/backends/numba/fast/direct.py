@@ -290,13 +290,18 @@ def _pack_turned(weights, w, row_taps, column_taps):
     KG = K // G
     for task in prange(G * blocks):
         g, block = task // blocks, task % blocks
+        first = block * OUT
+        some = min(OUT, CG - first)
         for k in range(KG):
+            filters = w[g * KG + k, first : first + some]
             q = k * len(row_taps) * len(column_taps)
             for i in row_taps:
                 for j in column_taps:
-                    for o in range(OUT):
-                        c = block * OUT + o
-                        weights[g, block, q, o] = w[g * KG + k, c, i, j] if c < CG else 0
+                    line = weights[g, block, q]
+                    for o in range(some):
+                        line[o] = filters[o, i, j]
+                    for o in range(some, OUT):
+                        line[o] = 0
                     q += 1
 
 

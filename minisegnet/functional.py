@@ -51,6 +51,27 @@ def conv2d(
     return record(y, inputs, lambda dy: ops.conv2d_backward(dy, x, w, **geometry, need_dx=need_dx))
 
 
+def conv2d_relu(
+    x: Input,
+    w: Input,
+    b: Input | None = None,
+    *,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolve and cut off what is negative, in one op.
+
+    Backward: dy where y > 0, else 0; then as in a convolution.
+    """
+    inputs, need_dx = (x, w, b), requires_grad(x)
+    x, w, b = array_of(x), array_of(w), array_of(b)
+    geometry: Any = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    y = ops.conv2d_relu(x, w, b, **geometry)
+    return record(y, inputs, lambda dy: ops.conv2d_relu_backward(dy, y, x, w, **geometry, need_dx=need_dx))
+
+
 def conv_transpose2d(
     x: Input,
     w: Input,
@@ -305,6 +326,41 @@ def batch_norm(
     )
     result = record(
         y, inputs, lambda dy: ops.batch_norm_backward(dy, x, gamma, mean, inv_std, training=training)
+    )
+    return result, mean, inv_std, running_mean, running_var
+
+
+def batch_norm_relu(
+    x: Input,
+    gamma: Input | None,
+    beta: Input | None,
+    running_mean: Input | None,
+    running_var: Input | None,
+    *,
+    training: bool,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> tuple[Tensor, Array, Array, Array | None, Array | None]:
+    """Normalise each channel and cut off what is negative, in one op; return what ``batch_norm`` returns.
+
+    Backward: dy where y > 0, else 0; then as in batch_norm.
+    """
+    inputs = (x, gamma, beta)
+    x, gamma = array_of(x), array_of(gamma)
+    y, mean, inv_std, running_mean, running_var = ops.batch_norm_relu(
+        x,
+        gamma,
+        array_of(beta),
+        constant_of(running_mean, "running_mean"),
+        constant_of(running_var, "running_var"),
+        training=training,
+        momentum=momentum,
+        eps=eps,
+    )
+    result = record(
+        y,
+        inputs,
+        lambda dy: ops.batch_norm_relu_backward(dy, y, x, gamma, mean, inv_std, training=training),
     )
     return result, mean, inv_std, running_mean, running_var
 

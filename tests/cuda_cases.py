@@ -86,6 +86,8 @@ def convolutions() -> Iterator[tuple[str, Call]]:
         w = numbers(K, shape[1] // groups, *kernel)
         kwargs = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         yield what, Call("conv2d", (numbers(*shape), w, numbers(K)), kwargs, (0, 1, 2))
+    w, kwargs = numbers(5, 3, 3, 3), {"padding": 1}
+    yield "and relu", Call("conv2d_relu", (numbers(2, 3, 9, 8), w, numbers(5)), kwargs, (0, 1, 2))
 
 
 @family
@@ -258,6 +260,10 @@ def norms() -> Iterator[tuple[str, Call]]:
             yield (
                 f"{shape} training={training}",
                 Call("batch_norm", (x, gamma, beta, *running), kwargs, (0, 1, 2)),
+            )
+            yield (
+                f"{shape} relu training={training}",
+                Call("batch_norm_relu", (x, gamma, beta, *running), kwargs, (0, 1, 2)),
             )
     yield "bare", Call("batch_norm", (numbers(3, 4, 9, 9), None, None, None, None), {"training": True}, (0,))
 

@@ -473,6 +473,10 @@ CASES = {
         lambda x, w, b: F.conv2d(x, w, b, stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2),
         [(2, 4, 5, 6), (4, 2, 3, 2), (4,)],
     ),
+    "conv2d_relu": (
+        lambda x, w, b: F.conv2d_relu(x, w, b, stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2),
+        [(2, 4, 5, 6), (4, 2, 3, 2), (4,)],
+    ),
     "conv_transpose2d": (
         lambda x, w, b: F.conv_transpose2d(
             x, w, b, stride=(2, 3), padding=1, output_padding=(1, 2), dilation=(1, 2), groups=2
@@ -514,6 +518,14 @@ CASES = {
     "batch_norm, no parameters": (
         lambda x: F.batch_norm(x, None, None, None, None, training=True),
         [(3, 2, 2, 3)],
+    ),
+    "batch_norm_relu": (
+        lambda x, gamma, beta: F.batch_norm_relu(x, gamma, beta, MEAN, VARIANCE, training=True),
+        [(3, 2, 2, 3), (2,), (2,)],
+    ),
+    "batch_norm_relu, evaluation": (
+        lambda x, gamma, beta: F.batch_norm_relu(x, gamma, beta, MEAN, VARIANCE, training=False),
+        [(3, 2, 2, 3), (2,), (2,)],
     ),
     "relu": (F.relu, [(3, 4)]),
     "leaky_relu": (lambda x: F.leaky_relu(x, 0.2), [(3, 4)]),

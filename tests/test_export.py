@@ -272,6 +272,12 @@ OPS = {
         m=random_pictures(4),
         v=random_pictures(4) ** 2,
     ),
+    "batch_norm_relu": Computes(
+        lambda x, m, v: f.batch_norm_relu(x, None, None, m, v, training=False)[0],
+        m=random_pictures(4),
+        v=random_pictures(4) ** 2 + 0.1,
+    ),
+    "conv2d_relu": Computes(lambda x, w: f.conv2d_relu(x, w, padding=1), w=random_pictures(3, 4, 3, 3)),
     "concat, add, activations": Computes(joined),
 }
 

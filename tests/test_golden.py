@@ -48,6 +48,13 @@ def _(a: Arrays, k: dict[str, Any]) -> Arrays:
     return out
 
 
+@runs("conv2d_relu")
+def _(a: Arrays, k: dict[str, Any]) -> Arrays:
+    y = ops.conv2d_relu(a["x"], a["w"], a.get("b"), **k)
+    dx, dw, db = ops.conv2d_relu_backward(a["dy"], y, a["x"], a["w"], **k)
+    return {"y": y, "dx": dx, "dw": dw, "db": db}
+
+
 @runs("conv_transpose2d")
 def _(a: Arrays, k: dict[str, Any]) -> Arrays:
     out = {"y": ops.conv_transpose2d(a["x"], a["w"], a.get("b"), **k)}
@@ -150,6 +157,17 @@ def _(a: Arrays, k: dict[str, Any]) -> Arrays:
         )
         out |= dict(zip(("dx", "dgamma", "dbeta"), gradients, strict=True))
     return out
+
+
+@runs("batch_norm_relu")
+def _(a: Arrays, k: dict[str, Any]) -> Arrays:
+    names = ("x", "gamma", "beta", "running_mean", "running_var")
+    y, mean, inv_std, running_mean, running_var = ops.batch_norm_relu(*(a.get(name) for name in names), **k)
+    gradients = ops.batch_norm_relu_backward(
+        a["dy"], y, a["x"], a.get("gamma"), mean, inv_std, training=k["training"]
+    )
+    out = dict(zip(("dx", "dgamma", "dbeta"), gradients, strict=True))
+    return out | {"y": y, "running_mean": running_mean, "running_var": running_var}
 
 
 @runs("softmax_cross_entropy")

@@ -123,7 +123,7 @@ LAYERS = {
     "Upsample": Layer(lambda: nn.Upsample(scale_factor=(2, 1)), out=(2, 2, 8, 6)),
 }
 # What takes no map, or more than one; each has tests of its own here.
-OTHERS = {"Buffer", "MaxUnpool2d", "Module", "ModuleList", "Parameter", "creating", "set_step"}
+OTHERS = {"Buffer", "MaxUnpool2d", "Module", "ModuleList", "Parameter", "creating", "in_turn", "set_step"}
 
 
 def test_the_table_has_every_layer() -> None:

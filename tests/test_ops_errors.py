@@ -11,6 +11,7 @@ X = np.zeros((2, 3, 5, 6))
 W = np.zeros((4, 3, 3, 3))
 INDICES = np.zeros((2, 3, 2, 3), np.int64)
 DY = np.zeros((2, 3, 2, 3))
+DY4 = np.zeros((2, 4, 3, 4))
 ROIS = np.array([[0.0, 0, 0, 3, 3], [1.0, 1, 1, 4, 4]])
 LABELS = np.zeros((2, 5, 6), np.int64)
 C3 = np.ones(3)
@@ -45,6 +46,9 @@ VALUE_ERRORS: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
         r"dy has shape \(2, 4, 3, 3\); expected \(2, 4, 3, 4\)",
     ),
     ("conv2d_backward", (np.zeros((1, 4, 3, 4)), X, W), {}, "dy has shape"),
+    ("conv2d_relu", (X, W, np.zeros(3)), {}, r"conv2d_relu: b has shape \(3,\); expected \(4,\)"),
+    ("conv2d_relu_backward", (DY4, DY4[:1], X, W), {}, r"conv2d_relu_backward: y has shape \(1, 4, 3, 4\)"),
+    ("conv2d_relu_backward", (DY4[:1], DY4, X, W), {}, r"conv2d_relu_backward: dy has shape \(1, 4, 3, 4\)"),
     (
         "conv_transpose2d",
         (X, W),
@@ -128,6 +132,9 @@ VALUE_ERRORS: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
     ("batch_norm", (X, C3, C3, C3, C3), {"training": True, "momentum": 2.0}, "momentum is 2.0"),
     ("batch_norm_backward", (DY, X, C3, C3, C3), {"training": True}, "dy has shape"),
     ("batch_norm_backward", (X, X, C3, C3[:1], C3), {"training": True}, "mean has shape"),
+    ("batch_norm_relu", (X, None, C3, C3, C3), {"training": True}, "batch_norm_relu: beta is given"),
+    ("batch_norm_relu_backward", (X, DY, X, C3, C3, C3), {"training": True}, "y has shape"),
+    ("batch_norm_relu_backward", (DY, X, X, C3, C3, C3), {"training": True}, "dy has shape"),
     # losses
     ("softmax_cross_entropy", (X, LABELS + 3), {}, r"labels outside 0\.\.2: 3 \(60 times\).*ignore_index"),
     ("softmax_cross_entropy", (X, LABELS - 1), {}, r"-1 \(60 times\)"),
@@ -221,6 +228,13 @@ TYPE_ERRORS: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
     ("nms", (ROIS[:, 1:], np.zeros(2, np.float32)), {"iou_threshold": 0.5}, "scores has dtype float32"),
     ("batch_norm", (X, C3, C3, C3, C3), {"training": "yes"}, "expected True or False"),
     ("batch_norm_backward", (X, X, C3, None, C3), {"training": True}, "pass what batch_norm returned"),
+    (
+        "batch_norm_relu_backward",
+        (X, X, X, C3, None, C3),
+        {"training": True},
+        "pass what batch_norm_relu returned",
+    ),
+    ("conv2d_relu_backward", (DY4, DY4.astype(np.float32), X, W), {}, "y has dtype float32 but x has"),
     ("softmax_cross_entropy", (X, LABELS.astype(float)), {}, "expected an integer dtype"),
     ("softmax_cross_entropy", (X, LABELS), {"weight": C3.astype(np.float32)}, "weight has dtype float32"),
     ("softmax_cross_entropy", (X, LABELS), {"ignore_index": 1.0}, "expected an integer"),

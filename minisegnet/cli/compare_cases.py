@@ -22,6 +22,9 @@ from minisegnet.cli.compare_inputs import (
 
 DIFFERENT = float("inf")  # the difference of results whose shapes, dtypes, indices or labels don't agree
 
+# Where relu's y is above 0 by less than that, backends may round to different sides of 0: no gradient comes in there.
+CLEAR = 1e-3
+
 
 class Case(NamedTuple):
     """One op with its inputs filled in."""
@@ -69,7 +72,12 @@ def _filtering(x: Array) -> list[Case]:
             "conv2d",
             lambda: ops.conv2d(x, w, b, padding=1),
             lambda dy, y: ops.conv2d_backward(dy, x, w, padding=1),
-        )
+        ),
+        Case(
+            "conv2d_relu",
+            lambda: ops.conv2d_relu(x, w, b, padding=1),
+            lambda dy, y: ops.conv2d_relu_backward(dy * (y > CLEAR), y, x, w, padding=1),
+        ),
     ]
 
 
@@ -202,6 +210,13 @@ def _layers(x: Array, both: Array) -> list[Case]:
             lambda: ops.batch_norm(faded, gamma, beta, mean, gamma, training=True),
             lambda dy, y, mean, inv_std, *_: ops.batch_norm_backward(
                 dy, faded, gamma, mean, inv_std, training=True
+            ),
+        ),
+        Case(
+            "batch_norm_relu",
+            lambda: ops.batch_norm_relu(faded, gamma, beta, mean, gamma, training=True),
+            lambda dy, y, mean, inv_std, *_: ops.batch_norm_relu_backward(
+                dy * (y > CLEAR), y, faded, gamma, mean, inv_std, training=True
             ),
         ),
         Case("relu", lambda: ops.relu(centred), ops.relu_backward),

@@ -77,6 +77,14 @@ def conv2d(
 
 
 @_writes
+def conv2d_relu(graph: Graph, results: tuple[Array, ...], x: Array, **arguments: Any) -> None:
+    """Conv, then Relu."""
+    y = np.empty_like(results[0])  # stands for what is between the two
+    conv2d(graph, (y,), x, **arguments)
+    relu(graph, results, y)
+
+
+@_writes
 def conv_transpose2d(
     graph: Graph,
     results: tuple[Array, ...],
@@ -413,6 +421,14 @@ def batch_norm(
     shift = graph.constant(np.zeros(C), "float32") if beta is None else graph.name_of(beta)
     names = [graph.name_of(x), scale, shift, graph.name_of(running_mean), graph.name_of(running_var)]
     graph.call("BatchNormalization", names, results[:1], epsilon=eps)
+
+
+@_writes
+def batch_norm_relu(graph: Graph, results: tuple[Any, ...], x: Array, **arguments: Any) -> None:
+    """BatchNormalization, then Relu."""
+    y = np.empty_like(results[0])  # stands for what is between the two
+    batch_norm(graph, (y, *results[1:]), x, **arguments)
+    relu(graph, results[:1], y)
 
 
 @_writes

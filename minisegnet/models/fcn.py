@@ -170,8 +170,9 @@ class FCN32s(nn.Module):
 
     def coarse_scores(self, pool5: Tensor) -> Tensor:
         """Scores of the deepest map: what were a classifier's dense layers, at every place."""
-        y = self.drop6(self.relu6(self.fc6(pool5)))  # (N, fc_channels, h, w), 6 less without padding
-        y = self.drop7(self.relu7(self.fc7(y)))
+        y = pool5
+        for layer in nn.in_turn((self.fc6, self.relu6, self.drop6, self.fc7, self.relu7, self.drop7)):
+            y = layer(y)  # (N, fc_channels, h, w), 6 less without padding
         scores: Tensor = self.score_fr(y)  # (N, classes, h, w)
         return scores
 

@@ -35,6 +35,9 @@ def conv2d(x: Array, w: Array, b: Array | None, *, groups: int, **geometry: Any)
     return _maps(x, w.shape[0], conv2d_size(x.shape[2:], w.shape[2:], **geometry))
 
 
+conv2d_relu = conv2d
+
+
 def conv_transpose2d(x: Array, w: Array, b: Array | None, *, groups: int, **geometry: Any) -> Array:
     """(N, K, OH, OW)."""
     return _maps(x, w.shape[1] * groups, conv_transpose2d_size(x.shape[2:], w.shape[2:], **geometry))
@@ -119,6 +122,9 @@ def batch_norm(
     """As x; the running statistics stay as they are."""
     C = x.shape[1]
     return _same(x), np.zeros(C, x.dtype), np.ones(C, x.dtype), running_mean, running_var
+
+
+batch_norm_relu = batch_norm
 
 
 def dropout(x: Array, p: float, *, key: Any) -> tuple[Array, Array]:

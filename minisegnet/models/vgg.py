@@ -80,7 +80,7 @@ class VGG(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """(N, C, H, W) to the maps after each pooling, the largest first."""
         maps = []
-        for layer in self.features:
+        for layer in nn.in_turn(self.features):
             x = layer(x)
             if isinstance(layer, nn.MaxPool2d):
                 maps.append(x)  # (N, c, H / 2^level, W / 2^level), rounded up

@@ -15,6 +15,7 @@ from minisegnet.nn.activation import Identity, LeakyReLU, ReLU, Sigmoid
 from minisegnet.nn.container import ModuleList, Sequential
 from minisegnet.nn.conv import Conv2d, ConvTranspose2d
 from minisegnet.nn.dropout import Dropout, set_step
+from minisegnet.nn.fused import in_turn
 from minisegnet.nn.init import creating
 from minisegnet.nn.linear import Linear
 from minisegnet.nn.module import Buffer, Module, Parameter
@@ -42,5 +43,6 @@ __all__ = [
     "Sigmoid",
     "Upsample",
     "creating",
+    "in_turn",
     "set_step",
 ]

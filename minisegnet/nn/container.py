@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from minisegnet.nn.fused import in_turn
 from minisegnet.nn.module import Module
 
 
@@ -46,6 +47,6 @@ class Sequential(ModuleList):
 
     def forward(self, x: Any) -> Any:
         """Feed each module with what the one before it returned."""
-        for module in self:
-            x = module(x)
+        for call in in_turn(self):
+            x = call(x)
         return x

@@ -1,5 +1,7 @@
 """Convolution and transposed convolution."""
 
+from collections.abc import Callable
+
 from minisegnet import functional
 from minisegnet.autograd import Tensor
 from minisegnet.nn import init
@@ -31,7 +33,14 @@ class Conv2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, K, OH, OW)."""
-        return functional.conv2d(
+        return self._run(functional.conv2d, x)
+
+    def forward_relu(self, x: Tensor) -> Tensor:
+        """Do what the layer and a ReLU behind it do, in one op."""
+        return self._run(functional.conv2d_relu, x)
+
+    def _run(self, op: Callable[..., Tensor], x: Tensor) -> Tensor:
+        return op(
             x,
             self.weight,
             self.bias,

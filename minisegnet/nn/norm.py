@@ -1,5 +1,8 @@
 """Batch normalisation."""
 
+from collections.abc import Callable
+from typing import Any
+
 from minisegnet import functional
 from minisegnet.autograd import Tensor
 from minisegnet.nn import init
@@ -30,7 +33,15 @@ class BatchNorm2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape stays; in training the running statistics move."""
-        y, _, _, running_mean, running_var = functional.batch_norm(
+        return self._run(functional.batch_norm, x)
+
+    def forward_relu(self, x: Tensor) -> Tensor:
+        """Do what the layer and a ReLU behind it do, in one op."""
+        return self._run(functional.batch_norm_relu, x)
+
+    def _run(self, op: Callable[..., Any], x: Tensor) -> Tensor:
+        y: Tensor
+        y, _, _, running_mean, running_var = op(
             x,
             self.weight,
             self.bias,

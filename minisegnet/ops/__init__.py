@@ -28,7 +28,14 @@ from minisegnet.ops.arrange import (
     pad2d_backward,
 )
 from minisegnet.ops.boxes import nms
-from minisegnet.ops.conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
+from minisegnet.ops.conv import (
+    conv2d,
+    conv2d_backward,
+    conv2d_relu,
+    conv2d_relu_backward,
+    conv_transpose2d,
+    conv_transpose2d_backward,
+)
 from minisegnet.ops.dispatch import BACKENDS, current_backend, to_backend, to_numpy, use_backend, why_not
 from minisegnet.ops.dropout import dropout, dropout_backward
 from minisegnet.ops.linear import linear, linear_backward
@@ -38,7 +45,12 @@ from minisegnet.ops.loss import (
     softmax_cross_entropy,
     softmax_cross_entropy_backward,
 )
-from minisegnet.ops.norm import batch_norm, batch_norm_backward
+from minisegnet.ops.norm import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_relu,
+    batch_norm_relu_backward,
+)
 from minisegnet.ops.pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -71,12 +83,16 @@ __all__ = [
     "avg_pool2d_backward",
     "batch_norm",
     "batch_norm_backward",
+    "batch_norm_relu",
+    "batch_norm_relu_backward",
     "bce_with_logits",
     "bce_with_logits_backward",
     "concat",
     "concat_backward",
     "conv2d",
     "conv2d_backward",
+    "conv2d_relu",
+    "conv2d_relu_backward",
     "conv_transpose2d",
     "conv_transpose2d_backward",
     "crop2d",

@@ -96,7 +96,20 @@ def conv2d(
     array([[ 8., 11.],
            [17., 20.]])
     """
-    op = "conv2d"
+    return _forward("conv2d", x, w, b, stride, padding, dilation, groups)
+
+
+def _forward(
+    op: str,
+    x: Array,
+    w: Array,
+    b: Array | None,
+    stride: IntOrPair,
+    padding: IntOrPair,
+    dilation: IntOrPair,
+    groups: int,
+) -> Array:
+    """Check the arguments of ``conv2d`` or ``conv2d_relu`` and run its kernel."""
     x = checks.maps(x, "x", op)
     w = _weights(w, x, op)
     stride, padding, dilation, groups = _geometry(op, stride, padding, dilation, groups)
@@ -105,7 +118,8 @@ def conv2d(
     conv2d_size(x.shape[2:], w.shape[2:], stride=stride, padding=padding, dilation=dilation)
     run = kernel(op, x, w, b)
     x, w = checks.contiguous(x), checks.contiguous(w)
-    return run(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    y: Array = run(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return y
 
 
 def conv2d_backward(
@@ -155,18 +169,127 @@ def conv2d_backward(
     (array([[ 8., 12.],
            [20., 24.]]), array([4.]))
     """
-    op = "conv2d_backward"
+    geometry = stride, padding, dilation, groups
+    return _backward("conv2d_backward", {"dy": dy}, x, w, *geometry, need_dx)
+
+
+def _backward(
+    op: str,
+    like_y: dict[str, Array],
+    x: Array,
+    w: Array,
+    stride: IntOrPair,
+    padding: IntOrPair,
+    dilation: IntOrPair,
+    groups: int,
+    need_dx: bool,
+) -> tuple[Array | None, Array, Array]:
+    """Check the arguments of ``conv2d_backward`` (dy) or ``conv2d_relu_backward`` (dy, y) and run its kernel."""
     x = checks.maps(x, "x", op)
     w = _weights(w, x, op)
     stride, padding, dilation, groups = _geometry(op, stride, padding, dilation, groups)
     _conv2d_channels(op, x, w, groups)
     need_dx = checks.flag(need_dx, "need_dx", op)
     size = conv2d_size(x.shape[2:], w.shape[2:], stride=stride, padding=padding, dilation=dilation)
-    dy = checks.floats(dy, "dy", op, like=x)
-    checks.shape(dy, (x.shape[0], w.shape[0], *size), "dy", op, "the shape of the forward's output")
-    run = kernel(op, dy, x, w)
-    dy, x, w = checks.contiguous(dy), checks.contiguous(x), checks.contiguous(w)
-    return run(dy, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups, need_dx=need_dx)
+    given = [checks.floats(value, name, op, like=x) for name, value in like_y.items()]
+    for name, value in zip(like_y, given, strict=True):
+        checks.shape(value, (x.shape[0], w.shape[0], *size), name, op, "the shape of the forward's output")
+    run = kernel(op, *given, x, w)
+    arrays = map(checks.contiguous, (*given, x, w))
+    dx, dw, db = run(
+        *arrays, stride=stride, padding=padding, dilation=dilation, groups=groups, need_dx=need_dx
+    )
+    return dx, dw, db
+
+
+def conv2d_relu(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
+) -> Array:
+    r"""Convolve and cut off what is negative, in one go: ``relu(conv2d(x, w, b))``.
+
+    .. math:: y = \max(\text{conv2d}(x, w, b),\ 0)
+
+    The sum of a convolution is in a register when it is finished, and to cut it off there costs nothing. As an op of
+    its own, relu reads and writes the whole map once more.
+
+    Parameters
+    ----------
+    x, w, b, stride, padding, dilation, groups
+        As in :func:`conv2d`.
+
+    Returns
+    -------
+    y
+        (N, K, OH, OW), at least 0.
+
+    Notes
+    -----
+    Backward: dy where y > 0, else 0; then as :func:`conv2d_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> w = np.array([[[[1.0, 0.0], [0.0, 2.0]]]])
+    >>> conv2d_relu(x, w, np.array([-15.0]))[0, 0]
+    array([[0., 0.],
+           [2., 5.]])
+    """
+    return _forward("conv2d_relu", x, w, b, stride, padding, dilation, groups)
+
+
+def conv2d_relu_backward(
+    dy: Array,
+    y: Array,
+    x: Array,
+    w: Array,
+    *,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
+    need_dx: bool = True,
+) -> tuple[Array | None, Array, Array]:
+    r"""Gradients of :func:`conv2d_relu` with respect to input, filters and bias.
+
+    They are those of :func:`conv2d_backward` for dy where y > 0, and 0 elsewhere.
+
+    Parameters
+    ----------
+    dy
+        Gradient of the loss with respect to y, (N, K, OH, OW).
+    y
+        As the forward returned it.
+    x, w, stride, padding, dilation, groups
+        As in the forward.
+    need_dx
+        False for a first layer: dx is then None and costs nothing.
+
+    Returns
+    -------
+    dx, dw, db
+        Shapes of x and w, and (K,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> w = np.array([[[[1.0, 0.0], [0.0, 2.0]]]])
+    >>> y = conv2d_relu(x, w, np.array([-15.0]))
+    >>> dx, dw, db = conv2d_relu_backward(np.ones((1, 1, 2, 2)), y, x, w)
+    >>> dw[0, 0], db  # the upper two outputs were cut off
+    (array([[ 7.,  9.],
+           [13., 15.]]), array([2.]))
+    """
+    geometry = stride, padding, dilation, groups
+    return _backward("conv2d_relu_backward", {"dy": dy, "y": y}, x, w, *geometry, need_dx)
 
 
 def _conv_transpose2d_channels(op: str, x: Array, w: Array, groups: int) -> int:

@@ -92,7 +92,21 @@ def batch_norm(
     >>> y[:, 0].round(6), mean, running_mean, running_var.round(6)
     (array([-1.,  1.]), array([2.]), array([0.2]), array([1.1]))
     """
-    op = "batch_norm"
+    return _forward("batch_norm", x, gamma, beta, running_mean, running_var, training, momentum, eps)
+
+
+def _forward(
+    op: str,
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    running_mean: Array | None,
+    running_var: Array | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    """Check the arguments of ``batch_norm`` or ``batch_norm_relu`` and run its kernel."""
     x = _features(x, "x", op)
     training = checks.flag(training, "training", op)
     gamma, beta = _per_channel(gamma, "gamma", op, x), _per_channel(beta, "beta", op, x)
@@ -120,16 +134,11 @@ def batch_norm(
             f"{op}: running_var holds {float(running_var.min())}; expected variances of at least 0"
         )
     run = kernel(op, x, gamma, beta, running_mean, running_var)
-    return run(
-        checks.contiguous(x),
-        gamma,
-        beta,
-        running_mean,
-        running_var,
-        training=training,
-        momentum=momentum,
-        eps=eps,
+    options = {"training": training, "momentum": momentum, "eps": eps}
+    found: tuple[Array, Array, Array, Array | None, Array | None] = run(
+        checks.contiguous(x), gamma, beta, running_mean, running_var, **options
     )
+    return found
 
 
 def batch_norm_backward(
@@ -171,16 +180,117 @@ def batch_norm_backward(
     """
     op = "batch_norm_backward"
     x = _features(x, "x", op)
-    dy = _features(dy, "dy", op, like=x)
-    checks.shape(dy, x.shape, "dy", op, "the shape of x")
+    dy = _like(x, dy, "dy", op)
+    gamma, mean, inv_std, training = _backward_arguments(op, x, gamma, mean, inv_std, training)
+    run = kernel(op, dy, x, gamma, mean, inv_std)
+    dx, dgamma, dbeta = run(dy, checks.contiguous(x), gamma, mean, inv_std, training=training)
+    return dx, dgamma, dbeta
+
+
+def _like(x: Array, value: Array, name: str, op: str) -> Array:
+    a = _features(value, name, op, like=x)
+    checks.shape(a, x.shape, name, op, "the shape of x")
+    return checks.contiguous(a)
+
+
+def _backward_arguments(
+    op: str, x: Array, gamma: Array | None, mean: Array, inv_std: Array, training: bool
+) -> tuple[Array | None, Array | None, Array | None, bool]:
     training = checks.flag(training, "training", op)
     gamma = _per_channel(gamma, "gamma", op, x)
     statistics = []
     for value, name in ((mean, "mean"), (inv_std, "inv_std")):
         if value is None:
-            raise TypeError(f"{op}: {name} is None; pass what batch_norm returned")
+            raise TypeError(f"{op}: {name} is None; pass what {op.removesuffix('_backward')} returned")
         statistics.append(_per_channel(value, name, op, x))
     if training:
         _enough_values(x, op)
-    run = kernel(op, dy, x, gamma, *statistics)
-    return run(checks.contiguous(dy), checks.contiguous(x), gamma, *statistics, training=training)
+    return gamma, *statistics, training
+
+
+def batch_norm_relu(
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    running_mean: Array | None,
+    running_var: Array | None,
+    *,
+    training: bool,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    r"""Normalise each channel and cut off what is negative, in one go: ``relu(batch_norm(x))``.
+
+    .. math:: y = \max(\gamma\,\hat x + \beta,\ 0)
+
+    Two ops that stand behind each other read and write every number twice. One that does both keeps it in a
+    register in between. That is called fusion (연산 융합); the results are the same to the bit.
+
+    Parameters
+    ----------
+    x, gamma, beta, running_mean, running_var, training, momentum, eps
+        As in :func:`batch_norm`.
+
+    Returns
+    -------
+    y
+        Shape of x, at least 0.
+    mean, inv_std, running_mean, running_var
+        As of :func:`batch_norm`.
+
+    Notes
+    -----
+    Backward: dy where y > 0, else 0; then as :func:`batch_norm_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[1.0], [3.0]])
+    >>> y, *_ = batch_norm_relu(x, None, None, None, None, training=True, eps=1e-12)
+    >>> y[:, 0].round(6)
+    array([0., 1.])
+    """
+    return _forward("batch_norm_relu", x, gamma, beta, running_mean, running_var, training, momentum, eps)
+
+
+def batch_norm_relu_backward(
+    dy: Array, y: Array, x: Array, gamma: Array | None, mean: Array, inv_std: Array, *, training: bool
+) -> tuple[Array, Array | None, Array | None]:
+    r"""Gradients of :func:`batch_norm_relu` with respect to input, scale and shift.
+
+    They are those of :func:`batch_norm_backward` for dy where y > 0, and 0 elsewhere.
+
+    Parameters
+    ----------
+    dy
+        Gradient with respect to y, of x's shape.
+    y
+        As the forward returned it.
+    x, gamma
+        As in the forward.
+    mean, inv_std
+        As the forward returned them.
+    training
+        As in the forward.
+
+    Returns
+    -------
+    dx, dgamma, dbeta
+        Shape of x, (C,) and (C,); the latter two are None if gamma is None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[1.0], [3.0]])
+    >>> y, mean, inv_std, _, _ = batch_norm_relu(x, np.ones(1), np.zeros(1), None, None, training=True)
+    >>> _, _, dbeta = batch_norm_relu_backward(x, y, x, np.ones(1), mean, inv_std, training=True)
+    >>> dbeta  # the first value was cut off
+    array([3.])
+    """
+    op = "batch_norm_relu_backward"
+    x = _features(x, "x", op)
+    dy, y = _like(x, dy, "dy", op), _like(x, y, "y", op)
+    gamma, mean, inv_std, training = _backward_arguments(op, x, gamma, mean, inv_std, training)
+    run = kernel(op, dy, y, x, gamma, mean, inv_std)
+    dx, dgamma, dbeta = run(dy, y, checks.contiguous(x), gamma, mean, inv_std, training=training)
+    return dx, dgamma, dbeta

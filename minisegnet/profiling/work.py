@@ -21,6 +21,8 @@ from minisegnet.arrays import Array
 PER_NUMBER = {
     "batch_norm": 8,  # mean 1, variance 3, normalise 2, scale and shift 2
     "batch_norm_backward": 10,
+    "batch_norm_relu": 9,
+    "batch_norm_relu_backward": 11,
     "softmax": 5,
     "softmax_backward": 4,
     "log_softmax": 5,
@@ -74,13 +76,15 @@ def work_of(op: str, arguments: tuple[Any, ...], options: dict[str, Any], result
 
 
 def _flops(op: str, arguments: tuple[Any, ...], options: dict[str, Any], result: Any) -> int:
-    if op == "conv2d":
+    if op in ("conv2d", "conv2d_relu"):
         _, w, b = arguments
-        return _products(result, math.prod(w.shape[1:])) + _sums(result, b)
-    if op == "conv2d_backward":
-        dy, _, w = arguments
+        cut = int(result.size) if op == "conv2d_relu" else 0
+        return _products(result, math.prod(w.shape[1:])) + _sums(result, b) + cut
+    if op in ("conv2d_backward", "conv2d_relu_backward"):
+        dy, *_, w = arguments
         times = 2 if result[0] is not None else 1  # to the input, to the weights
-        return times * _products(dy, math.prod(w.shape[1:])) + _sums(dy, dy)
+        cut = int(dy.size) if op == "conv2d_relu_backward" else 0
+        return times * _products(dy, math.prod(w.shape[1:])) + _sums(dy, dy) + cut
     if op == "conv_transpose2d":
         x, w, b = arguments
         return _products(x, math.prod(w.shape[1:])) + _sums(result, b)

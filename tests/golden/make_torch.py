@@ -512,6 +512,53 @@ def pad_crop_add(cases, rng):
 
 
 # ---------------------------------------------------------------------------------------------------------
+# Fused ops, which PyTorch runs one after the other
+
+
+def conv2d_relu(cases, rng):
+    """Convolution and ReLU; a quarter of the biases cut off, or let through, a whole channel."""
+    for i in range(40):
+        C, K, groups = draw_groups(rng)
+        k, d, s, p = pair(rng, 1, 3), pair(rng, 1, 2), pair(rng, 1, 2), pair(rng, 0, 2)
+        H = tuple(d[a] * (k[a] - 1) + integer(rng, 1, 4) for a in range(2))
+        x, w = numbers(rng, 0 if i == 7 else integer(rng, 1, 2), C, *H), numbers(rng, K, C // groups, *k)
+        b = numbers(rng, K) * (40 if i % 4 == 0 else 1) if i % 3 else None
+        kwargs = {"stride": one_or_pair(s), "padding": one_or_pair(p), "dilation": d, "groups": groups}
+        tx, tw, tb = leaf(x), leaf(w), leaf(b)
+        y = F.relu(F.conv2d(tx, tw, tb, s, p, d, groups))
+        dy = numbers(rng, *y.shape)
+        expected = {"y": array(y)} | gradients(dy, y, x=tx, w=tw, b=tb)
+        cases.add("conv2d_relu", kwargs, {"x": x, "w": w, "b": b, "dy": dy}, expected)
+
+
+def batch_norm_relu(cases, rng):
+    """Batch normalisation and ReLU, training and evaluation, with and without scale and shift.
+
+    Left out are cases with a number that only rounding puts on one side of 0, such as that of a value that is the mean.
+    """
+    wanted = len(cases.lines) + 40
+    i = 0
+    while len(cases.lines) < wanted:
+        i += 1
+        training, affine = i % 2 == 0, i % 3 != 0
+        N, C = integer(rng, 2, 3), integer(rng, 1, 4)
+        rest = [(), (integer(rng, 1, 40),), pair(rng, 1, 4), pair(rng, 3, 9)][i % 4]
+        x, mean, var = numbers(rng, N, C, *rest), numbers(rng, C), np.abs(numbers(rng, C)) + 0.1
+        gamma, beta = (numbers(rng, C), numbers(rng, C)) if affine else (None, None)
+        kwargs = {"training": training, "momentum": 0.1, "eps": 1e-5}
+        tx, tg, tb, tm, tv = leaf(x), leaf(gamma), leaf(beta), torch.tensor(mean), torch.tensor(var)
+        normalised = F.batch_norm(tx, tm, tv, tg, tb, training, 0.1, 1e-5)
+        if normalised.abs().min() < 1e-4:
+            continue
+        y = F.relu(normalised)
+        dy = numbers(rng, *y.shape)
+        expected = {"y": array(y), "running_mean": array(tm), "running_var": array(tv)}
+        expected |= gradients(dy, y, x=tx, gamma=tg, beta=tb)
+        inputs = {"x": x, "gamma": gamma, "beta": beta, "running_mean": mean, "running_var": var, "dy": dy}
+        cases.add("batch_norm_relu", kwargs, inputs, expected)
+
+
+# ---------------------------------------------------------------------------------------------------------
 
 FILES = {
     "conv": (conv2d, conv_transpose2d),
@@ -522,6 +569,7 @@ FILES = {
     "activation": (softmaxes, elementwise),
     "linear": (linear,),
     "arrange": (concat, pad_crop_add),
+    "fused": (conv2d_relu, batch_norm_relu),
 }
 
 

@@ -23,7 +23,14 @@ from .arrange import (
     pad2d_backward,
 )
 from .boxes import nms
-from .conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
+from .conv import (
+    conv2d,
+    conv2d_backward,
+    conv2d_relu,
+    conv2d_relu_backward,
+    conv_transpose2d,
+    conv_transpose2d_backward,
+)
 from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
 from .loss import (
@@ -32,7 +39,7 @@ from .loss import (
     softmax_cross_entropy,
     softmax_cross_entropy_backward,
 )
-from .norm import batch_norm, batch_norm_backward
+from .norm import batch_norm, batch_norm_backward, batch_norm_relu, batch_norm_relu_backward
 from .pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -59,12 +66,16 @@ __all__ = [
     "avg_pool2d_backward",
     "batch_norm",
     "batch_norm_backward",
+    "batch_norm_relu",
+    "batch_norm_relu_backward",
     "bce_with_logits",
     "bce_with_logits_backward",
     "concat",
     "concat_backward",
     "conv2d",
     "conv2d_backward",
+    "conv2d_relu",
+    "conv2d_relu_backward",
     "conv_transpose2d",
     "conv_transpose2d_backward",
     "crop2d",

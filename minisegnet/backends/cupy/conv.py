@@ -10,6 +10,7 @@ from minisegnet.arrays import Array
 from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 
 from . import launch
+from .activation import relu, relu_backward
 
 THREADS = 256
 DIRECT_TILE = (8, 32)  # rows and columns of pixels that one block of conv_direct.cu works on
@@ -43,6 +44,32 @@ def conv2d_backward(
         dx = launch.empty(x.shape, x)  # (N, C, H, W)
         scatter(dx, dy, w, None, sizes)
     return dx, weight_gradient(dy, x, w, sizes), _channel_sums(dy)
+
+
+def conv2d_relu(
+    x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """``relu(conv2d(x, w, b))``."""
+    return relu(conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups))
+
+
+def conv2d_relu_backward(
+    dy: Array,
+    y: Array,
+    x: Array,
+    w: Array,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    need_dx: bool,
+) -> tuple[Array | None, Array, Array]:
+    """First back through relu, then through the convolution."""
+    dy = relu_backward(dy, y)
+    return conv2d_backward(
+        dy, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups, need_dx=need_dx
+    )
 
 
 def conv_transpose2d(

@@ -7,6 +7,7 @@ import numpy as np
 from minisegnet.arrays import Array
 
 from . import launch
+from .activation import relu, relu_backward
 
 THREADS = 256
 PART = 4096  # values that one block sums: with 8 bytes each they stay in the cache between its two passes
@@ -67,6 +68,32 @@ def batch_norm_backward(
     means = (mean_dgamma, mean_dbeta) if training else (None, None)
     _each("batch_norm_backward", x.size, dy, x, gamma, mean, inv_std, *means, dx, x.size, C, L, like=x)
     return (dx, None, None) if gamma is None else (dx, dgamma, dbeta)
+
+
+def batch_norm_relu(
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    running_mean: Array | None,
+    running_var: Array | None,
+    *,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    """``relu(batch_norm(x))``."""
+    normalised, *statistics = batch_norm(
+        x, gamma, beta, running_mean, running_var, training=training, momentum=momentum, eps=eps
+    )
+    mean, inv_std, new_mean, new_var = statistics
+    return relu(normalised), mean, inv_std, new_mean, new_var
+
+
+def batch_norm_relu_backward(
+    dy: Array, y: Array, x: Array, gamma: Array | None, mean: Array, inv_std: Array, *, training: bool
+) -> tuple[Array, Array | None, Array | None]:
+    """First back through relu, then through the normalisation."""
+    return batch_norm_backward(relu_backward(dy, y), x, gamma, mean, inv_std, training=training)
 
 
 def _sizes(x: Array) -> tuple[int, int, int]:

@@ -7,6 +7,9 @@ from numba import prange
 
 from minisegnet.arrays import Array
 
+from .fast import sigmoid as fast_sigmoid
+from .fast import softmax as fast_softmax
+from .fast.vectors import LANES
 from .launch import parallel_kernel
 
 CHUNK = 1 << 14  # elements in one task: enough to be worth starting, few enough that every core gets some
@@ -20,6 +23,11 @@ def outer_axis_inner(x: Array, axis: int) -> Array:
     return x.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
 
 
+def in_vectors(x_oai: Array) -> bool:
+    """Whether vectors of pixels pay: they hold float32 only, and the pixels should fill one."""
+    return x_oai.dtype == np.float32 and x_oai.shape[2] >= LANES
+
+
 # ---------------------------------------------------------------------------------------------------------
 # Softmax. The reference finishes one pixel before the next and jumps I elements from class to class. Here the
 # loops are interchanged: the innermost runs along a row of pixels of one class, and peak and total are rows, too.
@@ -30,10 +38,13 @@ def outer_axis_inner(x: Array, axis: int) -> Array:
 def softmax(x: Array, *, axis: int) -> Array:
     """``exp(x) / sum of exp(x)`` along the axis."""
     y = np.empty_like(x)
-    x_oai = outer_axis_inner(x, axis)  # (O, A, I)
+    x_oai, y_oai = outer_axis_inner(x, axis), outer_axis_inner(y, axis)  # (O, A, I)
+    if in_vectors(x_oai):
+        fast_softmax.softmax(x_oai, y_oai)
+        return y
     O, _, I = x_oai.shape
     peak, total = np.full((O, I), -np.inf, x.dtype), np.zeros((O, I), x.dtype)  # (O, I)
-    _softmax(x_oai, outer_axis_inner(y, axis), peak, total)
+    _softmax(x_oai, y_oai, peak, total)
     return y
 
 
@@ -90,10 +101,13 @@ def _softmax_backward(dy, y, dx, dot):
 def log_softmax(x: Array, *, axis: int) -> Array:
     """``x - log(sum of exp(x))`` along the axis."""
     y = np.empty_like(x)
-    x_oai = outer_axis_inner(x, axis)  # (O, A, I)
+    x_oai, y_oai = outer_axis_inner(x, axis), outer_axis_inner(y, axis)  # (O, A, I)
+    if in_vectors(x_oai):
+        fast_softmax.log_softmax(x_oai, y_oai)
+        return y
     O, _, I = x_oai.shape
     peak, total = np.full((O, I), -np.inf, x.dtype), np.zeros((O, I), x.dtype)  # (O, I)
-    _log_softmax(x_oai, outer_axis_inner(y, axis), peak, total)
+    _log_softmax(x_oai, y_oai, peak, total)
     return y
 
 
@@ -126,6 +140,9 @@ def log_softmax_backward(dy: Array, y: Array, *, axis: int) -> Array:
     """``dy - exp(y) * sum of dy``."""
     dx = np.empty_like(y)
     dy_oai, y_oai, dx_oai = (outer_axis_inner(a, axis) for a in (dy, y, dx))  # (O, A, I)
+    if in_vectors(y_oai):
+        fast_softmax.log_softmax_backward(dy_oai, y_oai, dx_oai)
+        return dx
     O, _, I = y_oai.shape
     _log_softmax_backward(dy_oai, y_oai, dx_oai, np.zeros((O, I), y.dtype))
     return dx
@@ -159,6 +176,11 @@ def relu(x: Array) -> Array:
     y = np.empty_like(x)
     _relu(x.reshape(-1), y.reshape(-1))
     return y
+
+
+def relu_in_place(y: Array) -> None:
+    """Cut off an array that no one else has seen yet."""
+    _relu(y.reshape(-1), y.reshape(-1))
 
 
 @parallel_kernel
@@ -215,7 +237,8 @@ def _leaky_relu_backward(dy, y, slope, dx):
 def sigmoid(x: Array) -> Array:
     """``1 / (1 + exp(-x))``."""
     y = np.empty_like(x)
-    _sigmoid(x.reshape(-1), y.reshape(-1))
+    run = fast_sigmoid.sigmoid if x.dtype == np.float32 else _sigmoid
+    run(x.reshape(-1), y.reshape(-1))
     return y
 
 

@@ -23,6 +23,7 @@ from minisegnet.arrays import Array
 from minisegnet.exactness import convolutions_are_exact
 from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 
+from .activation import relu_backward, relu_in_place
 from .fast import columns, direct, winograd
 from .launch import helper, parallel_kernel
 
@@ -58,6 +59,34 @@ def conv2d_backward(
     weight_gradient(dw, dy, x, stride, padding, dilation, groups)
     _channel_sums(db, dy)
     return dx, dw, db
+
+
+def conv2d_relu(
+    x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """``relu(conv2d(x, w, b))``."""
+    y = conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    relu_in_place(y)  # y is ours alone
+    return y
+
+
+def conv2d_relu_backward(
+    dy: Array,
+    y: Array,
+    x: Array,
+    w: Array,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    need_dx: bool,
+) -> tuple[Array | None, Array, Array]:
+    """First back through relu, then through the convolution."""
+    dy = relu_backward(dy, y)
+    return conv2d_backward(
+        dy, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups, need_dx=need_dx
+    )
 
 
 def conv_transpose2d(

@@ -75,5 +75,8 @@ def dropout_backward(dy: Array, mask: Array, p: float) -> Array:
 def _dropout_backward(dy, mask, scale, dx):
     zero, chunk = dy.dtype.type(0), 4 * BLOCKS
     for task in prange((dy.size + chunk - 1) // chunk):
-        for i in range(task * chunk, min((task + 1) * chunk, dy.size)):
-            dx[i] = dy[i] * scale if mask[i] else zero
+        # Cut out and counted from 0: an index that might be negative keeps the loop out of the vector registers.
+        start, stop = task * chunk, (task + 1) * chunk
+        dys, masks, dxs = dy[start:stop], mask[start:stop], dx[start:stop]
+        for i in range(len(dys)):
+            dxs[i] = dys[i] * scale if masks[i] else zero

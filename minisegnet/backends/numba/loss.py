@@ -14,6 +14,9 @@ from numba import prange
 
 from minisegnet.arrays import Array
 
+from .activation import in_vectors
+from .fast import sigmoid as fast_sigmoid
+from .fast import softmax as fast_softmax
 from .launch import parallel_kernel
 
 PIXELS = 1 << 10  # pixels in one task: their classes stay in the cache between the passes
@@ -29,8 +32,9 @@ def _pixel_weights(
     """How much each pixel counts, (N, P), and what they count together; an ignored pixel counts 0."""
     N, P = target.shape
     weight = np.ones(C, dtype) if weight is None else weight  # (C,)
-    pixel_weight = np.ones((N, P), dtype) if pixel_weight is None else pixel_weight.reshape(N, P)  # (N, P)
-    weights = np.zeros((N, P), dtype)  # (N, P)
+    shape = (0, 0) if pixel_weight is None else (N, P)
+    pixel_weight = np.empty(shape, dtype) if pixel_weight is None else pixel_weight.reshape(shape)
+    weights = np.empty((N, P), dtype)  # (N, P)
     sums = np.zeros(N * ((P + PIXELS - 1) // PIXELS))  # (N * tasks,)
     _weigh(target, weight, pixel_weight, ignored, weights, sums)
     return weights, float(sums.sum())
@@ -39,14 +43,18 @@ def _pixel_weights(
 @parallel_kernel
 def _weigh(target, weight, pixel_weight, ignored, weights, sums):
     N, P = target.shape
+    zero = weights.dtype.type(0)
     tasks = (P + PIXELS - 1) // PIXELS  # for each image
     for task in prange(N * tasks):
         n, start = task // tasks, task % tasks * PIXELS
         together = 0.0
         for i in range(start, min(start + PIXELS, P)):
-            if target[n, i] != ignored:
-                weights[n, i] = weight[target[n, i]] * pixel_weight[n, i]
-            together += weights[n, i]
+            label = target[n, i]
+            counts = zero if label == ignored else weight[label]
+            if pixel_weight.size > 0:
+                counts *= pixel_weight[n, i]
+            weights[n, i] = counts
+            together += counts
         sums[task] = together
 
 
@@ -67,8 +75,11 @@ def softmax_cross_entropy(
     t, loss = target.reshape(N, P), losses.reshape(N, P)  # (N, P)
     ignored = NO_LABEL if ignore_index is None else ignore_index
     weights, together = _pixel_weights(t, weight, pixel_weight, ignored, C, logits.dtype)
-    peak, total = np.full((N, P), -np.inf, logits.dtype), np.zeros((N, P), logits.dtype)  # (N, P)
-    _softmax_cross_entropy(z, t, weights, ignored, p, loss, peak, total)
+    if in_vectors(z):
+        fast_softmax.cross_entropy(z, t, weights, ignored, p, loss)
+    else:
+        peak, total = np.full((N, P), -np.inf, logits.dtype), np.zeros((N, P), logits.dtype)  # (N, P)
+        _softmax_cross_entropy(z, t, weights, ignored, p, loss, peak, total)
 
     if reduction == "none":
         return losses, probs
@@ -119,15 +130,19 @@ def softmax_cross_entropy_backward(
 ) -> Array:
     """``probs - one-hot of the label``, times what the pixel's loss counts."""
     N, C, P = *probs.shape[:2], math.prod(probs.shape[2:])
-    dlogits = np.zeros_like(probs)
+    dlogits = np.empty_like(probs)
     p, dz = probs.reshape(N, C, P), dlogits.reshape(N, C, P)  # (N, C, P)
     t = target.reshape(N, P)  # (N, P)
     ignored = NO_LABEL if ignore_index is None else ignore_index
     weights, together = _pixel_weights(t, weight, pixel_weight, ignored, C, probs.dtype)
     denominator = together if reduction == "mean" else 1.0
     if denominator == 0:
+        dlogits[:] = 0
         return dlogits
 
+    if in_vectors(p):
+        fast_softmax.cross_entropy_backward(dloss.reshape(-1), p, t, weights, ignored, denominator, dz)
+        return dlogits
     dloss = np.full(target.shape, dloss, probs.dtype).reshape(N, P)  # (N, P)
     _softmax_cross_entropy_backward(dloss, p, t, weights, ignored, denominator, dz, np.empty_like(weights))
     return dlogits
@@ -156,10 +171,10 @@ def _softmax_cross_entropy_backward(dloss, probs, target, weights, ignored, deno
 # Binary cross-entropy: any number of independent yes-or-no answers
 
 
-def _flat_weights(weight: Array | None, pixel_weight: Array | None, size: int, dtype: np.dtype) -> Array:
-    """The product of the weights that are given, in one row of all elements."""
+def _flat_weights(weight: Array | None, pixel_weight: Array | None, dtype: np.dtype) -> Array:
+    """The product of the weights that are given, in one row of all elements; a single 1 where none is."""
     if weight is None and pixel_weight is None:
-        return np.ones(size, dtype)  # (size,)
+        return np.ones(1, dtype)  # (1,)
     if weight is None or pixel_weight is None:
         return (pixel_weight if weight is None else weight).reshape(-1)  # (size,)
     return (weight * pixel_weight).reshape(-1)  # (size,)
@@ -181,11 +196,12 @@ def bce_with_logits(
     reduction: str,
 ) -> Array:
     """``-t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z))`` for each element."""
-    losses = np.zeros_like(logits)
+    losses = np.empty_like(logits)
     z, t, loss = logits.reshape(-1), target.reshape(-1), losses.reshape(-1)  # (size,)
-    weights = _flat_weights(weight, pixel_weight, z.size, logits.dtype)
+    weights = _flat_weights(weight, pixel_weight, logits.dtype)
     ignored = _ignored(ignore_index, target.dtype)
-    _bce_with_logits(z, t, weights, ignored, loss)
+    run = fast_sigmoid.bce_with_logits if z.dtype == np.float32 else _bce_with_logits
+    run(z, t, weights, ignored, loss)
 
     if reduction == "none":
         return losses
@@ -200,12 +216,11 @@ def _bce_with_logits(logits, target, weights, ignored, losses):
     zero, one, size = logits.dtype.type(0), logits.dtype.type(1), logits.size
     for task in prange((size + PIXELS - 1) // PIXELS):
         for i in range(task * PIXELS, min((task + 1) * PIXELS, size)):
-            if target[i] != ignored:
-                # Written so that exp never sees a positive number, nothing overflows and nothing cancels.
-                z, t = logits[i], target[i]
-                above, below = (z if z > zero else zero), (zero if z > zero else z)
-                value = (one - t) * above - t * below + math.log1p(math.exp(-abs(z)))
-                losses[i] = weights[i] * value
+            # Written so that exp never sees a positive number, nothing overflows and nothing cancels.
+            z, t = logits[i], target[i]
+            above, below = (z if z > zero else zero), (zero if z > zero else z)
+            value = (one - t) * above - t * below + math.log1p(math.exp(-abs(z)))
+            losses[i] = zero if t == ignored else weights[i if weights.size > 1 else 0] * value
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -220,14 +235,14 @@ def bce_with_logits_backward(
     reduction: str,
 ) -> Array:
     """``sigmoid(z) - t``, times what the element's loss counts."""
-    dlogits = np.zeros_like(logits)
+    dlogits = np.empty_like(logits)
     z, t, dz = logits.reshape(-1), target.reshape(-1), dlogits.reshape(-1)  # (size,)
-    weights = _flat_weights(weight, pixel_weight, z.size, logits.dtype)
+    weights = _flat_weights(weight, pixel_weight, logits.dtype)
     ignored = _ignored(ignore_index, target.dtype)
     count = max(np.count_nonzero(t != ignored), 1) if reduction == "mean" else 1
 
-    dloss = np.full(logits.shape, dloss, logits.dtype).reshape(-1)  # (size,)
-    _bce_with_logits_backward(dloss, z, t, weights, ignored, logits.dtype.type(count), dz)
+    run = fast_sigmoid.bce_with_logits_backward if z.dtype == np.float32 else _bce_with_logits_backward
+    run(dloss.reshape(-1), z, t, weights, ignored, logits.dtype.type(count), dz)
     return dlogits
 
 
@@ -236,7 +251,8 @@ def _bce_with_logits_backward(dloss, logits, target, weights, ignored, count, dl
     zero, one, size = logits.dtype.type(0), logits.dtype.type(1), logits.size
     for task in prange((size + PIXELS - 1) // PIXELS):
         for i in range(task * PIXELS, min((task + 1) * PIXELS, size)):
-            if target[i] != ignored:
-                e = math.exp(-abs(logits[i]))
-                sigmoid = (one if logits[i] >= zero else e) / (one + e)
-                dlogits[i] = (sigmoid - target[i]) * (weights[i] / count) * dloss[i]
+            e = math.exp(-abs(logits[i]))
+            sigmoid = (one if logits[i] >= zero else e) / (one + e)
+            weight, dy = weights[i if weights.size > 1 else 0], dloss[i if dloss.size > 1 else 0]
+            gradient = (sigmoid - target[i]) * (weight / count) * dy
+            dlogits[i] = zero if target[i] == ignored else gradient

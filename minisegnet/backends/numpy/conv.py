@@ -20,6 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from minisegnet.arrays import Array
 from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 
+from .activation import relu, relu_backward
 from .threads import in_parallel, pieces
 
 BLOCK_BYTES = 2 * 2**20  # of columns at a time: about what a core's cache holds
@@ -50,6 +51,32 @@ def conv2d_backward(
 
 # The transposed convolution is the backward of a convolution to its input, used as a forward. So its own
 # backward to its input is that convolution, and in the weight gradient the roles of x and dy are swapped.
+
+
+def conv2d_relu(
+    x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """``relu(conv2d(x, w, b))``."""
+    return relu(conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups))
+
+
+def conv2d_relu_backward(
+    dy: Array,
+    y: Array,
+    x: Array,
+    w: Array,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    need_dx: bool,
+) -> tuple[Array | None, Array, Array]:
+    """First back through relu, then through the convolution."""
+    dy = relu_backward(dy, y)
+    return conv2d_backward(
+        dy, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups, need_dx=need_dx
+    )
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -12,6 +12,8 @@ import numpy as np
 from minisegnet.arrays import Array
 from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 
+from .activation import relu, relu_backward
+
 quiet = np.errstate(all="ignore")  # infinity and NaN are ordinary values here, not worth a warning
 
 
@@ -79,6 +81,32 @@ def conv2d_backward(
                                     w_gradient[k, c, i, j] += x[n, first + c, row, column] * gradient
     dx = x_gradient.astype(x.dtype) if need_dx else None
     return dx, w_gradient.astype(x.dtype), b_gradient.astype(x.dtype)
+
+
+def conv2d_relu(
+    x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    """``relu(conv2d(x, w, b))``."""
+    return relu(conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups))
+
+
+def conv2d_relu_backward(
+    dy: Array,
+    y: Array,
+    x: Array,
+    w: Array,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    need_dx: bool,
+) -> tuple[Array | None, Array, Array]:
+    """First back through relu, then through the convolution."""
+    dy = relu_backward(dy, y)
+    return conv2d_backward(
+        dy, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups, need_dx=need_dx
+    )
 
 
 @quiet

@@ -11,6 +11,8 @@ import numpy as np
 
 from minisegnet.arrays import Array
 
+from .activation import relu, relu_backward
+
 quiet = np.errstate(all="ignore")  # infinity and NaN are ordinary values here, not worth a warning
 
 
@@ -97,3 +99,29 @@ def batch_norm_backward(
     if gamma is None:
         return dx.reshape(x.shape), None, None
     return dx.reshape(x.shape), dgamma.astype(x.dtype), dbeta.astype(x.dtype)
+
+
+def batch_norm_relu(
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    running_mean: Array | None,
+    running_var: Array | None,
+    *,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    """``relu(batch_norm(x))``."""
+    normalised, *statistics = batch_norm(
+        x, gamma, beta, running_mean, running_var, training=training, momentum=momentum, eps=eps
+    )
+    mean, inv_std, new_mean, new_var = statistics
+    return relu(normalised), mean, inv_std, new_mean, new_var
+
+
+def batch_norm_relu_backward(
+    dy: Array, y: Array, x: Array, gamma: Array | None, mean: Array, inv_std: Array, *, training: bool
+) -> tuple[Array, Array | None, Array | None]:
+    """First back through relu, then through the normalisation."""
+    return batch_norm_backward(relu_backward(dy, y), x, gamma, mean, inv_std, training=training)

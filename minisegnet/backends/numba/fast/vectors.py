@@ -12,10 +12,14 @@ vector, and these words:
     spread(array, i, j)               LANES copies of array[i, j]; i and j aren't negative
     u + v, u - v, u * v               lane by lane; a number stands for LANES copies of itself
     maximum(u, v)                     the larger of each pair of lanes
-    u == v, u > v, where(m, u, v)     a mask, and the choice that it makes lane by lane
+    u / v                             lane by lane, too; much slower than a product
+    u == v, u > v, u <= v             a mask of lanes; a NaN is neither
+    where(m, u, v)                    the choice that a mask makes, lane by lane
     interleave(u, v)                  u0 v0 u1 v1 ..., as two vectors; deinterleave undoes it
     total(v)                          the sum of the lanes
     registers(8, 2)                   an 8 x 2 block of zero vectors; block[k, v] reads and writes one
+    power_of_two(n)                   2 to the n, for whole numbers n from -126 to 127
+    split(v)                          m and n, where v is m times 2 to the n and m is near 1
 
 Each word is first an ordinary function of NumPy arrays of LANES numbers. With ``NUMBA_DISABLE_JIT=1`` the kernels
 run as plain Python, line by line in a debugger, and every load and store is checked against the ends of its
@@ -133,6 +137,33 @@ def total(vector):
 def registers(*shape):
     """A block of vectors, all 0, to sum in."""
     return np.zeros((*shape, LANES), np.float32)
+
+
+# How a float32 is written in its 32 bits: the sign, 8 bits of exponent (127 stands for 0), 23 bits behind the point.
+MANTISSA_BITS, BIAS = 23, 127
+MAGIC = np.float32(1.5 * 2**23)  # so large that neighbours are 1 apart: to add it rounds to a whole number
+ROOT_HALF = np.float32(0.5**0.5)
+
+
+def power_of_two(n):
+    """2 to the n for whole numbers from -126 to 127, lane by lane; of any other number, anything.
+
+    After ``n + MAGIC`` the whole number stands in the lowest bits. Moved up to where the exponent has its place, with
+    127 added to it, it is a float32 with nothing behind the point: the power.
+    """
+    bits = (np.asarray(n, np.float32) + MAGIC).view(np.int32)
+    return ((bits << MANTISSA_BITS) + (BIAS << MANTISSA_BITS)).view(np.float32)
+
+
+def split(v):
+    """m from sqrt(1/2) to sqrt(2) and whole numbers n, so that ``v = m * 2**n``; for normal numbers above 0.
+
+    The bits of v, seen as an integer, are 2**23 larger for each doubling. So the distance to the bits of sqrt(1/2) tells
+    how many doublings lie between.
+    """
+    bits = np.asarray(v, np.float32).view(np.int32)
+    n = (bits - ROOT_HALF.view(np.int32)) >> MANTISSA_BITS
+    return (bits - (n << MANTISSA_BITS)).view(np.float32), n.astype(np.float32)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -365,6 +396,7 @@ _ARITHMETIC: tuple[Any, ...] = (
     ((operator.add, operator.iadd), lambda b, u, v: b.fadd(u, v, flags=_FUSE)),
     ((operator.sub, operator.isub), lambda b, u, v: b.fsub(u, v, flags=_FUSE)),
     ((operator.mul, operator.imul), lambda b, u, v: b.fmul(u, v, flags=_FUSE)),
+    ((operator.truediv, operator.itruediv), lambda b, u, v: b.fdiv(u, v)),
     ((maximum,), lambda b, u, v: b.select(b.fcmp_ordered("<=", u, v), v, u)),
 )
 for _words, _write in _ARITHMETIC:
@@ -372,6 +404,7 @@ for _words, _write in _ARITHMETIC:
         _lane_by_lane(_word, _VECTOR, _write)
 _lane_by_lane(operator.eq, _MASK, lambda b, u, v: b.fcmp_ordered("==", u, v))
 _lane_by_lane(operator.gt, _MASK, lambda b, u, v: b.fcmp_ordered(">", u, v))
+_lane_by_lane(operator.le, _MASK, lambda b, u, v: b.fcmp_ordered("<=", u, v))
 
 
 @compiled(where, _VECTOR, Mask, _OPERAND, _OPERAND)
@@ -421,3 +454,25 @@ def _(code, block, index):
 @compiled(operator.setitem, types.none, Registers, _PLACE, Vector)
 def _(code, block, index, vector):
     code.builder.store(vector, code.slot(block, index))
+
+
+_BITS = ir.VectorType(ir.IntType(32), LANES)
+_UP = ir.Constant(_BITS, [MANTISSA_BITS] * LANES)
+
+
+@compiled(power_of_two, _VECTOR, Vector)
+def _(code, n):
+    b = code.builder
+    bits = b.bitcast(b.fadd(n, ir.Constant(_FLOATS, [float(MAGIC)] * LANES)), _BITS)
+    one = ir.Constant(_BITS, [BIAS << MANTISSA_BITS] * LANES)
+    return b.bitcast(b.add(b.shl(bits, _UP), one), _FLOATS)
+
+
+@compiled(split, _PAIR, Vector)
+def _(code, vector):
+    b = code.builder
+    bits = b.bitcast(vector, _BITS)
+    root_half = ir.Constant(_BITS, [int(ROOT_HALF.view(np.int32))] * LANES)
+    n = b.ashr(b.sub(bits, root_half), _UP)
+    near_one = b.bitcast(b.sub(bits, b.shl(n, _UP)), _FLOATS)
+    return code.context.make_tuple(b, code.result, [near_one, b.sitofp(n, _FLOATS)])

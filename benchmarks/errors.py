@@ -22,7 +22,6 @@ from minisegnet.arrays import Array
 Record = dict[str, Any]
 
 EXACT, NUMBA, NUMPY, TORCH = "numba, exact", "numba", "numpy", "torch"
-BATCH = 2  # of the ops' maps: errors hardly depend on it, and float64 by NumPy takes its time
 
 
 def command(options: argparse.Namespace, arguments: Sequence[str]) -> int:
@@ -74,8 +73,6 @@ def of_case(
     case: cases.Case, scale: cases.Scale, runners: dict[str, Callable[[], AbstractContextManager[Any]]]
 ) -> list[dict[str, Any]]:
     """Return a row for each result that is rounded by anybody."""
-    if "N" in case.sizes:
-        case = cases.Case(case.op, case.name, case.build, {**case.sizes, "N": min(case.sizes["N"], BATCH)})
     rounded, true = case.problem(scale, "float32"), case.problem(scale, "float64")
     if not rounded.torch_is_comparable:
         return []

@@ -183,6 +183,23 @@ def conv2d(
     )
 
 
+def conv2d_relu(draw: Draw, N: int, C: int, H: int, W: int, K: int) -> Problem:
+    """Build a 3x3 convolution that cuts off what is negative before it writes it."""
+    x, dy = draw.normal(N, C, H, W), draw.normal(N, K, H, W)
+    w, b = draw.normal(K, C, 3, 3), draw.normal(K)
+    flops = conv2d_flops(dy.shape, w.shape)
+    return Problem(
+        forward=call("y", ops.conv2d_relu, x, w, b, flops=flops, padding=1),
+        backward=lambda y: call(
+            "dx dw db", ops.conv2d_relu_backward, dy, y, x, w, flops=2 * flops, padding=1
+        ),
+        leaves=(x, w, b),
+        dy=dy,
+        torch=lambda torch, F, x, w, b: torch.relu(F.conv2d(x, w, b, padding=1)),
+        timed_together=True,
+    )
+
+
 def conv_transpose2d(
     draw: Draw, N: int, C: int, H: int, W: int, K: int, kernel: int, stride: int, padding: int = 0
 ) -> Problem:
@@ -486,30 +503,25 @@ def batch_norm(draw: Draw, N: int, C: int, H: int, W: int, training: bool) -> Pr
     )
 
 
-def batch_norm_then_relu(draw: Draw, N: int, C: int, H: int, W: int) -> Problem:
-    """Build what stands behind nearly every convolution of a network in training."""
+def batch_norm_relu(draw: Draw, N: int, C: int, H: int, W: int) -> Problem:
+    """Build what stands behind nearly every convolution of a network in training, in one op."""
     x, dy = draw.normal(N, C, H, W), draw.normal(N, C, H, W)
     gamma, beta, mean, var = draw.normal(C), draw.normal(C), draw.normal(C), draw.uniform(C, least=1)
-
-    def forward() -> Any:
-        normalised, *statistics = ops.batch_norm(x, gamma, beta, mean, var, training=True)
-        return (ops.relu(normalised), *statistics)
-
-    def backward(y: Array, mean: Array, inv_std: Array) -> Any:
-        return ops.batch_norm_backward(ops.relu_backward(dy, y), x, gamma, mean, inv_std, training=True)
-
-    def torch_forward(torch: Any, F: Any, x: Any, gamma: Any, beta: Any, mean: Any, var: Any) -> Any:
-        return torch.relu(F.batch_norm(x, mean, var, gamma, beta, True))
-
     return Problem(
-        forward=call("y mean inv_std running_mean running_var", forward, reads=(x, gamma, beta, mean, var)),
+        forward=call(
+            "y mean inv_std running_mean running_var",
+            *(ops.batch_norm_relu, x, gamma, beta, mean, var),
+            training=True,
+        ),
         backward=lambda y, mean, inv_std, *_: call(
-            "dx dgamma dbeta", backward, y, mean, inv_std, reads=(dy, y, x, gamma, mean, inv_std)
+            "dx dgamma dbeta", ops.batch_norm_relu_backward, dy, y, x, gamma, mean, inv_std, training=True
         ),
         leaves=(x, gamma, beta),
         dy=dy,
         constants=(mean.copy(), var.copy()),  # PyTorch overwrites its own
-        torch=torch_forward,
+        torch=lambda torch, F, x, gamma, beta, mean, var: torch.relu(
+            F.batch_norm(x, mean, var, gamma, beta, True)
+        ),
     )
 
 
@@ -638,6 +650,7 @@ CASES = (
     Case("conv2d", "1x1", conv2d, {**_maps(64, 64), "K": 64, "kernel": 1}, quick=True),
     Case("conv2d", "1x1, 16 to 21", conv2d, {**_maps(16, 128), "K": 21, "kernel": 1}),
     Case("conv2d", "3x3 depthwise", conv2d, {**_maps(64, 64), "padding": 1}),
+    Case("conv2d_relu", "3x3", conv2d_relu, {**_maps(64, 64), "K": 64}),
     Case(
         "conv_transpose2d",
         "2x2 stride 2",
@@ -683,8 +696,8 @@ CASES = (
     Case("nms", "IoU 0.5", nms, {"boxes": 1000, "iou_threshold": 0.5}, quick=True),
     Case("batch_norm", "training", batch_norm, {**_maps(32, 128), "training": True}, quick=True),
     Case("batch_norm", "training", batch_norm, {**_maps(256, 16), "training": True}),
-    Case("batch_norm", "training, then ReLU", batch_norm_then_relu, _maps(32, 128)),
     Case("batch_norm", "evaluation", batch_norm, {**_maps(32, 128), "training": False}),
+    Case("batch_norm_relu", "training", batch_norm_relu, _maps(32, 128)),
     Case("softmax_cross_entropy", "21 classes", softmax_cross_entropy, _maps(21, 128), quick=True),
     Case("bce_with_logits", "mask", bce_with_logits, _maps(1, 256)),
     Case("softmax", "21 classes", softmax, _maps(21, 128)),

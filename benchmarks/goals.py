@@ -25,7 +25,7 @@ OPS: dict[tuple[str, str], dict[str, float]] = {
     ("max_pool2d", ""): {FORWARD: 5.0, BACKWARD: 2.0},
     ("max_unpool2d", ""): {FORWARD: 2.0, BACKWARD: 2.0},
     ("resize_bilinear", ""): {FORWARD: 5.0, BACKWARD: 5.0},
-    ("batch_norm", "training, then ReLU"): {FORWARD: 4.0, BACKWARD: 1.8},
+    ("batch_norm_relu", ""): {FORWARD: 4.0, BACKWARD: 1.8},
     ("softmax_cross_entropy", ""): {FORWARD: 2.0, BACKWARD: 2.0},
     ("roi_pool", ""): {FORWARD: 2.0},
 }

@@ -46,7 +46,7 @@ def test_the_longest_name_decides_on_a_goal():
     assert goals.of_op("conv2d", "3x3 stride 2", "forward") == 1.05
     assert goals.of_op("conv2d", "3x3, 64 to 64", "backward") is None  # wanted of both together
     assert goals.of_op("batch_norm", "training", "forward") is None
-    assert goals.of_op("batch_norm", "training, then ReLU", "backward") == 1.8
+    assert goals.of_op("batch_norm_relu", "training", "backward") == 1.8
 
 
 def test_goals_of_networks():

@@ -5,8 +5,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib import import_module
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -125,8 +124,9 @@ def _return_free_memory() -> None:
     import gc
 
     gc.collect()
-    with suppress(ImportError):
-        import_module("minisegnet.buffers").forget()
+    from minisegnet import buffers
+
+    buffers.forget()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
     if trim is not None:
         trim(0)

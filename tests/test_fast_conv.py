@@ -72,14 +72,15 @@ def test_winograd(case: Case) -> None:
 
 
 @settings(max_examples=EXAMPLES)
-@given(winograds(), st.integers(1, 40), st.integers(1, 40))
-def test_winograd_in_small_pieces(case: Case, most: int, workers: int) -> None:
+@given(winograds(), st.integers(1, 40), st.integers(1, 40), st.sampled_from([0, 1 << 30]))
+def test_winograd_in_small_pieces(case: Case, most: int, workers: int, parts_floats: int) -> None:
     """The tiles cut into tasks of all sizes, and the filters into shares, as for larger maps and more threads."""
     given = arrays(case)
     y, dw = (np.full(a.shape, np.nan, np.float32) for a in (given.y, given.dw))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "plan_tiles", lambda images, size, _: plan_tiles(images, size, most))
         patch.setattr(winograd, "get_num_threads", lambda: workers)
+        patch.setattr(winograd, "PARTS_FLOATS", parts_floats)
         winograd.convolve(y, given.x, given.w, given.b, case.padding)
         winograd.weight_gradient(dw, given.dy, given.x, case.padding)
     close(y, given.y, 1e-5, "y")
@@ -162,8 +163,13 @@ def test_a_filter_of_one_tap_picks_its_pixel_exactly() -> None:
 
 
 @compiled_only
-def test_bits_do_not_depend_on_the_number_of_threads() -> None:
+@pytest.mark.parametrize("parts_floats", [0, 1 << 30])
+def test_bits_do_not_depend_on_the_number_of_threads(
+    parts_floats: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import numba
+
+    monkeypatch.setattr(winograd, "PARTS_FLOATS", parts_floats)
 
     case = Case(3, 20, 50, (13, 37), (3, 3), (1, 1), (1, 1), (1, 1), 1)
     given, most = arrays(case), numba.get_num_threads()

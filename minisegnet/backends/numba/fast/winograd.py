@@ -65,8 +65,10 @@ S, T = 0.5**0.5, 2.0**0.5
 BLOCK = COLUMNS  # tiles that lie side by side: as many as sum_block takes
 LINE = 16  # floats in a line of the cache
 
-SCRATCH = 1 << 18  # floats of V and M together, for each worker: half of a second-level cache of 2 MB
-CHUNK = 1 << 20  # floats of V for the gradient of the filters, of all workers together
+# How many floats the tiles in work take: for each worker, so that they stay in the second-level cache ...
+SCRATCH = 1 << 17  # V and M
+PART = 1 << 17  # V of the gradient of the filters
+CHUNK = 1 << 21  # ... and where all workers share V
 
 
 class Plan(NamedTuple):
@@ -416,25 +418,21 @@ def gradients_in(V, start, pixels, p):
         store(values[5], V, 6 * i + 5, start)
 
 
-@parallel_kernel
-def _values(V, width, x, dy, n, images, top, left, rows, columns, padding):
-    """V[a, channel * width + tile] of the channels of x and, after them, those of dy."""
-    C, K, area = x.shape[1], dy.shape[1], rows * columns
-    for channel in prange(C + K):
-        pixels = np.empty((36, width + LANES), np.float32)
-        for m in range(images):
-            if channel < C:
-                image = x[n + m, channel]
-                take_tiles(
-                    pixels, m * area, image, 4 * top - padding[0], 4 * left - padding[1], rows, columns
-                )
-            else:
-                take_outputs(pixels, m * area, dy[n + m, channel - C], 4 * top, 4 * left, rows, columns)
-        for p in range(0, images * area, LANES):
-            if channel < C:
-                tiles_in(V, channel * width + p, pixels, p)
-            else:
-                gradients_in(V, channel * width + p, pixels, p)
+@helper
+def channel_values(V, channel, width, pixels, x, dy, n, images, corner, rows, columns, padding):
+    """V[a, channel * width + tile] of one channel: those of x, and after them those of dy."""
+    C, area, (top, left) = x.shape[1], rows * columns, corner
+    for m in range(images):
+        if channel < C:
+            image = x[n + m, channel]
+            take_tiles(pixels, m * area, image, 4 * top - padding[0], 4 * left - padding[1], rows, columns)
+        else:
+            take_outputs(pixels, m * area, dy[n + m, channel - C], 4 * top, 4 * left, rows, columns)
+    for p in range(0, images * area, LANES):
+        if channel < C:
+            tiles_in(V, channel * width + p, pixels, p)
+        else:
+            gradients_in(V, channel * width + p, pixels, p)
 
 
 NARROW = 8  # channels at a time where one vector holds all the filters
@@ -452,22 +450,64 @@ def narrow_block(total, band, y, count, offsets, q):
         store(load(total, q + t, 0) + sums[t], total, q + t, 0)
 
 
+@helper
+def add_products(total, V, turned, width, C, K, count, offsets):
+    """total[c, k] += the sum over ``count`` tiles of x's values times dy's, at one point."""
+    pixels, gradients = V[: C * width], V[C * width : (C + K) * width].reshape(K, width)
+    for k in range(0, K, FILTERS):
+        for p in range(0, count, LANES):
+            for v in range(0, min(FILTERS, K - k), LANES):
+                transpose_block(gradients, k + v, p, turned, p, v)
+        if K - k <= LANES:
+            for q in range(0, C, NARROW):
+                narrow_block(total[:, k : k + LANES], pixels, turned, count, offsets, q)
+        else:
+            for q in range(0, C, TAPS):
+                gradient_block(total[:, k : k + FILTERS], pixels, turned, count, offsets, q, 0)
+
+
 @parallel_kernel
-def _add_products(totals, V, width, C, K, count, offsets):
-    """totals[a, c, k] += the sum over ``count`` tiles of x's values times dy's."""
+def _values(V, width, x, dy, n, images, corner, rows, columns, padding):
+    for channel in prange(x.shape[1] + dy.shape[1]):
+        pixels = np.empty((36, width + LANES), np.float32)
+        channel_values(V, channel, width, pixels, x, dy, n, images, corner, rows, columns, padding)
+
+
+@parallel_kernel
+def _products(totals, V, width, C, K, count, offsets):
     for a in prange(36):
-        pixels, gradients = V[a, : C * width], V[a, C * width : (C + K) * width].reshape(K, width)
         turned = np.empty((width, FILTERS), np.float32)
-        for k in range(0, K, FILTERS):
-            for p in range(0, count, LANES):
-                for v in range(0, min(FILTERS, K - k), LANES):
-                    transpose_block(gradients, k + v, p, turned, p, v)
-            if K - k <= LANES:
-                for q in range(0, C, NARROW):
-                    narrow_block(totals[a, :, k : k + LANES], pixels, turned, count, offsets, q)
-            else:
-                for q in range(0, C, TAPS):
-                    gradient_block(totals[a, :, k : k + FILTERS], pixels, turned, count, offsets, q, 0)
+        add_products(totals[a], V[a], turned, width, C, K, count, offsets)
+
+
+@parallel_kernel
+def _by_parts(totals, V, width, x, dy, plan, padding, offsets):
+    """The tiles are cut into parts, always the same; each adds up totals of its own, in scratch of its worker."""
+    images, rows, columns, all_rows, all_columns = plan
+    (N, C), K, (parts, workers) = x.shape[:2], dy.shape[1], (len(totals), len(V))
+    bands, pieces = -(-all_rows // rows), -(-all_columns // columns)
+    tasks = -(-N // images) * bands * pieces
+    for worker in prange(workers):
+        pixels, turned = np.empty((36, width + LANES), np.float32), np.empty((width, FILTERS), np.float32)
+        for part in range(worker * parts // workers, (worker + 1) * parts // workers):
+            for task in range(part * tasks // parts, (part + 1) * tasks // parts):
+                n, corner = (
+                    task // (bands * pieces) * images,
+                    (task // pieces % bands * rows, task % pieces * columns),
+                )
+                some, tall, wide = (
+                    min(images, N - n),
+                    min(rows, all_rows - corner[0]),
+                    min(columns, all_columns - corner[1]),
+                )
+                for channel in range(C + K):
+                    channel_values(
+                        V[worker], channel, width, pixels, x, dy, n, some, corner, tall, wide, padding
+                    )
+                for a in range(36):
+                    add_products(
+                        totals[part, a], V[worker, a], turned, width, C, K, some * tall * wide, offsets
+                    )
 
 
 @parallel_kernel
@@ -501,24 +541,52 @@ def _taps(w, totals):
 def weight_gradient(w: Array, dy: Array, x: Array, padding: Pair) -> None:
     """w = the sum of dy times x over all the pairs of pixels that each weight joins.
 
-    Some tiles after the other, for all channels at once: so the sums come about in the same order for any number of
-    threads.
+    With few channels the totals are small, and each part of the tiles gets its own. With many, all threads work on the
+    same tiles: first each on some channels, then each on some of the 36 points. Either way the sums come about in the
+    same order for any number of threads.
     """
-    (N, K, OH, OW), C = dy.shape, x.shape[1]
-    plan = plan_tiles(N, (OH, OW), max(4 * BLOCK, CHUNK // (36 * (C + K))))
+    C, K = x.shape[1], dy.shape[1]
+    wide, tall = -(-K // FILTERS) * FILTERS, C + max(TAPS, NARROW)
+    parts = PARTS if PARTS * 36 * tall * wide <= PARTS_FLOATS else 1
+    totals = fresh((parts, 36, tall, wide))
+    totals[:] = 0
+    (_add_parts if parts > 1 else _add_all)(totals, dy, x, padding)
+    for part in totals[1:]:
+        totals[0] += part
+    _taps(w, totals[0])
+
+
+PARTS, PARTS_FLOATS = (
+    8,
+    3 << 19,
+)  # so many totals, if they aren't larger together: up to 64 channels on both sides
+
+
+def _scratch(plan: Plan, C: int, K: int, workers: int) -> tuple[int, Array, Array]:
+    """Room for the tiles of each channel, V, and where the channels of x begin in it."""
     width = -(-plan.tiles // LINE) * LINE
-    V = fresh((36, (C + K) * width + LINE))
     offsets = np.zeros(
         C + max(TAPS, NARROW), np.int64
     )  # the channels that fill the last block read the first one
     offsets[:C] = np.arange(C) * width
-    totals = fresh((36, offsets.size, -(-K // FILTERS) * FILTERS))
-    totals[:] = 0
+    return width, fresh((workers, 36, (C + K) * width + LINE)), offsets
+
+
+def _add_parts(totals: Array, dy: Array, x: Array, padding: Pair) -> None:
+    (N, K, OH, OW), C = dy.shape, x.shape[1]
+    plan = plan_tiles(N, (OH, OW), max(BLOCK, PART // (36 * (C + K))))
+    width, V, offsets = _scratch(plan, C, K, get_num_threads())
+    _by_parts(totals, V, width, x, dy, tuple(plan), padding, offsets)
+
+
+def _add_all(totals: Array, dy: Array, x: Array, padding: Pair) -> None:
+    (N, K, OH, OW), C = dy.shape, x.shape[1]
+    plan = plan_tiles(N, (OH, OW), max(4 * BLOCK, CHUNK // (36 * (C + K))))
+    width, V, offsets = _scratch(plan, C, K, 1)
     for n in range(0, N, plan.images):
         for top in range(0, plan.all_rows, plan.rows):
             for left in range(0, plan.all_columns, plan.columns):
                 images, rows = min(plan.images, N - n), min(plan.rows, plan.all_rows - top)
                 columns = min(plan.columns, plan.all_columns - left)
-                _values(V, width, x, dy, n, images, top, left, rows, columns, padding)
-                _add_products(totals, V, width, C, K, images * rows * columns, offsets)
-    _taps(w, totals)
+                _values(V[0], width, x, dy, n, images, (top, left), rows, columns, padding)
+                _products(totals[0], V[0], width, C, K, images * rows * columns, offsets)

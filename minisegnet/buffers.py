@@ -84,16 +84,19 @@ class Pool:
         """Return a block of at least ``size`` bytes: the smallest idle one that isn't far too large, or a new one."""
         with self._lock:
             self._take_back()
-            fitting = min((s for s in self._idle_blocks if size <= s <= size + size // 4), default=0)
+            size = -(-size // PAGE) * PAGE
+            fitting = size if size in self._idle_blocks else self._somewhat_larger(size)
             if fitting:
                 block = self._take(fitting)
             else:
-                size = -(-size // PAGE) * PAGE
                 self._drop_until(max(0, self.most_lent - self.lent - size))
                 block = np.empty(size, np.uint8)
             self.lent += block.nbytes
             self.most_lent = max(self.most_lent, self.lent)
             return block
+
+    def _somewhat_larger(self, size: int) -> int:
+        return min((s for s in self._idle_blocks if size <= s <= size + size // 4), default=0)
 
     def shrink(self, most_idle: int) -> None:
         """Drop idle blocks, those first whose size came back longest ago, until so many bytes are left."""

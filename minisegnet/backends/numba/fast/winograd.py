@@ -474,8 +474,10 @@ def _values(V, width, x, dy, n, images, corner, rows, columns, padding):
 
 
 @parallel_kernel
-def _products(totals, V, width, C, K, count, offsets):
+def _products(totals, V, width, C, K, count, offsets, begin):
     for a in prange(36):
+        if begin:
+            totals[a] = 0
         turned = np.empty((width, FILTERS), np.float32)
         add_products(totals[a], V[a], turned, width, C, K, count, offsets)
 
@@ -490,6 +492,7 @@ def _by_parts(totals, V, width, x, dy, plan, padding, offsets):
     for worker in prange(workers):
         pixels, turned = np.empty((36, width + LANES), np.float32), np.empty((width, FILTERS), np.float32)
         for part in range(worker * parts // workers, (worker + 1) * parts // workers):
+            totals[part] = 0
             for task in range(part * tasks // parts, (part + 1) * tasks // parts):
                 n, corner = (
                     task // (bands * pieces) * images,
@@ -508,6 +511,16 @@ def _by_parts(totals, V, width, x, dy, plan, padding, offsets):
                     add_products(
                         totals[part, a], V[worker, a], turned, width, C, K, some * tall * wide, offsets
                     )
+
+
+@parallel_kernel
+def _add_up(totals):
+    """totals[0] = the sum of the totals of all parts, one after the other."""
+    for a in prange(36):
+        for part in range(1, len(totals)):
+            for c in range(totals.shape[2]):
+                for k in range(0, totals.shape[3], LANES):
+                    store(load(totals, 0, a, c, k) + load(totals, part, a, c, k), totals, 0, a, c, k)
 
 
 @parallel_kernel
@@ -549,10 +562,9 @@ def weight_gradient(w: Array, dy: Array, x: Array, padding: Pair) -> None:
     wide, tall = -(-K // FILTERS) * FILTERS, C + max(TAPS, NARROW)
     parts = PARTS if PARTS * 36 * tall * wide <= PARTS_FLOATS else 1
     totals = fresh((parts, 36, tall, wide))
-    totals[:] = 0
     (_add_parts if parts > 1 else _add_all)(totals, dy, x, padding)
-    for part in totals[1:]:
-        totals[0] += part
+    if parts > 1:
+        _add_up(totals)
     _taps(w, totals[0])
 
 
@@ -580,13 +592,17 @@ def _add_parts(totals: Array, dy: Array, x: Array, padding: Pair) -> None:
 
 
 def _add_all(totals: Array, dy: Array, x: Array, padding: Pair) -> None:
+    if not dy.size:
+        totals[:] = 0
     (N, K, OH, OW), C = dy.shape, x.shape[1]
     plan = plan_tiles(N, (OH, OW), max(4 * BLOCK, CHUNK // (36 * (C + K))))
     width, V, offsets = _scratch(plan, C, K, 1)
+    begin = True
     for n in range(0, N, plan.images):
         for top in range(0, plan.all_rows, plan.rows):
             for left in range(0, plan.all_columns, plan.columns):
                 images, rows = min(plan.images, N - n), min(plan.rows, plan.all_rows - top)
                 columns = min(plan.columns, plan.all_columns - left)
                 _values(V[0], width, x, dy, n, images, (top, left), rows, columns, padding)
-                _products(totals[0], V[0], width, C, K, images * rows * columns, offsets)
+                _products(totals[0], V[0], width, C, K, images * rows * columns, offsets, begin)
+                begin = False

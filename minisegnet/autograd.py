@@ -18,6 +18,7 @@ import numpy as np
 
 from minisegnet import exchange, ops
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh_like
 from minisegnet.ops.dispatch import is_cupy
 
 Backward: TypeAlias = Callable[[Array], Array | Sequence[Array | None] | None]
@@ -165,7 +166,7 @@ class Tensor:
         # and as copies, because a backward function may hand the same array to two of them.
         for leaf, gradient in gradients.items():
             assert isinstance(leaf, Tensor)
-            leaf.grad = gradient.copy() if leaf.grad is None else _as_array(leaf.grad + gradient)
+            leaf.grad = _copy(gradient) if leaf.grad is None else _as_array(leaf.grad + gradient)
 
 
 class Node:
@@ -256,6 +257,14 @@ def no_grad() -> Iterator[None]:
 
 def _is_array(value: object) -> bool:
     return isinstance(value, np.ndarray) or is_cupy(value)
+
+
+def _copy(array: Array) -> Array:
+    if not isinstance(array, np.ndarray):
+        return array.copy()
+    own = fresh_like(array)
+    own[...] = array
+    return own
 
 
 def _as_array(value: Array) -> Array:

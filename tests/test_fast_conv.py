@@ -311,9 +311,8 @@ def test_the_same_on_other_processors(name: str, tmp_path: Path) -> None:
         pytest.skip("this processor can't show more than it has")
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(tmp_path), **SETTINGS[name]}
-    files = [
-        str(ROOT / "tests" / file) for file in ("test_fast_conv.py", "test_fast_maps.py", "test_vectors.py")
-    ]
+    names = ("test_fast_conv.py", "test_fast_maps.py", "test_matrix.py", "test_vectors.py")
+    files = [str(ROOT / "tests" / file) for file in names]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *files]
     out = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert out.returncode == 0, out.stdout[-4000:]

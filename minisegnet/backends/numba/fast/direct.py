@@ -385,8 +385,8 @@ ROUNDS = LANES.bit_length() - 1  # log2(LANES)
 def transpose_block(source, row, column, target, to_row, to_column):
     """target[to_row + j, to_column + i] = source[row + i, column + j] for LANES x LANES; 0 for rows that aren't there.
 
-    To interleave the first half of the vectors with the second, log2(LANES) times, is a perfect shuffle of all
-    their numbers: rows become columns.
+    Only what has a place in ``target`` is written. To interleave the first half of the vectors with the second,
+    log2(LANES) times, is a perfect shuffle of all their numbers: rows become columns.
     """
     there = len(source) - row
     lines = registers(LANES)
@@ -401,7 +401,7 @@ def transpose_block(source, row, column, target, to_row, to_column):
             lines[i] = shuffled[i]
     for j in range(LANES):
         if to_row + j < target.shape[0]:
-            store(lines[j], target, to_row + j, to_column)
+            store_first(target.shape[1] - to_column, lines[j], target, to_row + j, to_column)
 
 
 @helper
@@ -471,15 +471,17 @@ def _gradients(
 
 @parallel_kernel
 def _unpack_gradient(w, totals):
-    """w[g, k, q] = the totals of all parts, one after the other."""
-    (G, KG, Q), parts = w.shape, len(totals)
-    for task in prange(G * Q):
-        g, q = task // Q, task % Q
+    """w[g, k, q] = the totals of all parts, one after the other. Rows become columns, LANES x LANES at a time."""
+    (G, KG, Q), (parts, _, _, wide) = w.shape, totals.shape
+    blocks = -(-Q // LANES)
+    for task in prange(G * blocks):
+        g, first = task // blocks, task % blocks * LANES
         for part in range(1, parts):
-            for k in range(KG):
-                totals[0, g, q, k] += totals[part, g, q, k]
-        for k in range(KG):
-            w[g, k, q] = totals[0, g, q, k]
+            for q in range(first, min(first + LANES, Q)):
+                for k in range(0, wide, LANES):
+                    store(load(totals, 0, g, q, k) + load(totals, part, g, q, k), totals, 0, g, q, k)
+        for k in range(0, KG, LANES):
+            transpose_block(totals[0, g, :Q], first, k, w[g], k, first)
 
 
 # With few filters, vectors of them would be half empty. Then vectors run along the outputs instead, and each (q, k)

@@ -14,6 +14,7 @@ import numpy as np
 from numba import get_num_threads, prange
 
 from minisegnet.arrays import Array
+from minisegnet.buffers import fresh
 
 from ..launch import helper, parallel_kernel
 from .direct import transpose_block
@@ -45,8 +46,8 @@ def product(
         count = -(-M // OUT)
         band = -(-count // -(-count // BAND))  # blocks of rows of each task: nearly equal
         workers = get_num_threads()
-        blocks = np.empty((count, K, OUT), np.float32)
-        panels = np.empty((workers, min(DEEP, K), COLUMNS), np.float32)
+        blocks = fresh((count, K, OUT))
+        panels = fresh((workers, min(DEEP, K), COLUMNS))
         biases = np.zeros(-(-len(bias) // COLUMNS) * COLUMNS, np.float32)  # whole vectors
         biases[: len(bias)] = bias
         _fill_blocks(blocks, a, turn_a)

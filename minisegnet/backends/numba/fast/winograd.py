@@ -85,6 +85,11 @@ class Plan(NamedTuple):
         """Tiles of a task."""
         return self.images * self.rows * self.columns
 
+    def tasks(self, images: int) -> int:
+        """Tasks of so many images."""
+        bands, pieces = -(-self.all_rows // self.rows), -(-self.all_columns // self.columns)
+        return -(-images // self.images) * bands * pieces
+
 
 def plan_tiles(images: int, size: tuple[int, int], most: int) -> Plan:
     """Cut maps of this size into tasks of about equal size, of ``most`` tiles at most."""
@@ -357,7 +362,7 @@ def convolve(
     U = fresh((36, -(-K // OUT), -(-C // TOGETHER) * TOGETHER, OUT))
     _filters(U, w, turned)
     plan = plan_tiles(N, (OH, OW), max(BLOCK, SCRATCH // (36 * (C + K)) // BLOCK * BLOCK))
-    tasks = -(-N // plan.images) * -(-plan.all_rows // plan.rows) * -(-plan.all_columns // plan.columns)
+    tasks = plan.tasks(N)
     blocks = -(-plan.tiles // BLOCK)
     V = fresh((workers, blocks, 36, C * BLOCK + LINE))
     M = fresh((workers, blocks, 36, U.shape[1] * OUT * BLOCK + LINE))
@@ -558,46 +563,42 @@ def weight_gradient(w: Array, dy: Array, x: Array, padding: Pair) -> None:
     same tiles: first each on some channels, then each on some of the 36 points. Either way the sums come about in the
     same order for any number of threads.
     """
-    C, K = x.shape[1], dy.shape[1]
+    (N, K, OH, OW), C = dy.shape, x.shape[1]
     wide, tall = -(-K // FILTERS) * FILTERS, C + max(TAPS, NARROW)
-    parts = PARTS if PARTS * 36 * tall * wide <= PARTS_FLOATS else 1
-    totals = fresh((parts, 36, tall, wide))
-    (_add_parts if parts > 1 else _add_all)(totals, dy, x, padding)
-    if parts > 1:
+    by_parts = PARTS * 36 * tall * wide <= PARTS_FLOATS
+    tiles = max(BLOCK, PART // (36 * (C + K))) if by_parts else max(4 * BLOCK, CHUNK // (36 * (C + K)))
+    plan = plan_tiles(N, (OH, OW), tiles)
+    totals = fresh((max(1, min(PARTS, plan.tasks(N))) if by_parts else 1, 36, tall, wide))
+    (_add_parts if by_parts else _add_all)(totals, dy, x, padding, plan)
+    if len(totals) > 1:
         _add_up(totals)
     _taps(w, totals[0])
 
 
-PARTS, PARTS_FLOATS = (
-    8,
-    3 << 19,
-)  # so many totals, if they aren't larger together: up to 64 channels on both sides
+# So many totals at most, if that many wouldn't be larger together: up to 64 channels to 32.
+PARTS, PARTS_FLOATS = 8, 1 << 20
 
 
 def _scratch(plan: Plan, C: int, K: int, workers: int) -> tuple[int, Array, Array]:
     """Room for the tiles of each channel, V, and where the channels of x begin in it."""
     width = -(-plan.tiles // LINE) * LINE
-    offsets = np.zeros(
-        C + max(TAPS, NARROW), np.int64
-    )  # the channels that fill the last block read the first one
+    # The channels that fill the last block read the first one.
+    offsets = np.zeros(C + max(TAPS, NARROW), np.int64)
     offsets[:C] = np.arange(C) * width
     return width, fresh((workers, 36, (C + K) * width + LINE)), offsets
 
 
-def _add_parts(totals: Array, dy: Array, x: Array, padding: Pair) -> None:
-    (N, K, OH, OW), C = dy.shape, x.shape[1]
-    plan = plan_tiles(N, (OH, OW), max(BLOCK, PART // (36 * (C + K))))
-    width, V, offsets = _scratch(plan, C, K, get_num_threads())
+def _add_parts(totals: Array, dy: Array, x: Array, padding: Pair, plan: Plan) -> None:
+    width, V, offsets = _scratch(plan, x.shape[1], dy.shape[1], get_num_threads())
     _by_parts(totals, V, width, x, dy, tuple(plan), padding, offsets)
 
 
-def _add_all(totals: Array, dy: Array, x: Array, padding: Pair) -> None:
-    if not dy.size:
-        totals[:] = 0
-    (N, K, OH, OW), C = dy.shape, x.shape[1]
-    plan = plan_tiles(N, (OH, OW), max(4 * BLOCK, CHUNK // (36 * (C + K))))
+def _add_all(totals: Array, dy: Array, x: Array, padding: Pair, plan: Plan) -> None:
+    (N, C), K = x.shape[:2], dy.shape[1]
     width, V, offsets = _scratch(plan, C, K, 1)
     begin = True
+    if N == 0:
+        totals[:] = 0
     for n in range(0, N, plan.images):
         for top in range(0, plan.all_rows, plan.rows):
             for left in range(0, plan.all_columns, plan.columns):

@@ -17,14 +17,18 @@ from minisegnet.marking.cases.case import Fill
 FLOATS = ("float32", "float64")
 SIZE = {"patch": 24}  # the others take 64 x 64
 
-# The convolution has several texts, and channels, taps and stride choose (backends/numba/conv.py): few products a
-# pixel; many, with few filters; many; so many that Winograd's method pays. (filters, channels, taps, stride, groups)
-CONVOLUTIONS = (
-    (1, 1, 3, 1, 1),
-    (4, 4, 3, 2, 4),
-    (8, 8, 3, 2, 1),
-    (40, 40, 3, 2, 1),
-    (48, 48, 3, 1, 1),
+# The convolution has several texts, and channels, taps and stride choose (``text_for`` in backends/numba/conv.py).
+CONVOLUTIONS = (  # filters, channels, taps, stride, padding, groups
+    (2, 2, 3, 3, 1, 2),  # plain
+    (4, 4, 3, 1, 1, 4),  # depthwise
+    (4, 4, 3, 2, 1, 4),
+    (4, 4, 16, 8, 4, 4),  # wide
+    (8, 8, 1, 1, 0, 1),  # pointwise
+    (8, 8, 2, 2, 0, 1),  # patches
+    (8, 8, 3, 2, 1, 1),  # direct, with few filters and with many
+    (40, 40, 3, 2, 1, 1),
+    (16, 16, 3, 1, 1, 1),  # Winograd, with totals of each part and of all
+    (64, 64, 3, 1, 1, 1),
 )
 
 
@@ -61,11 +65,11 @@ def everything_ahead() -> Iterator[str]:
 
 def _convolutions(dtype: str) -> Iterator[str]:
     """Reach every text of the convolution, forward and backward, and of the transposed one."""
-    for K, C, taps, stride, groups in CONVOLUTIONS:
+    for K, C, taps, stride, padding, groups in CONVOLUTIONS:
         yield f"convolution of {C} to {K} channels ({dtype})"
         x = np.ones((1, C, 32, 32), dtype)
         w = np.ones((K, C // groups, taps, taps), dtype)
-        options: dict[str, Any] = {"stride": stride, "padding": 1, "groups": groups}
+        options: dict[str, Any] = {"stride": stride, "padding": padding, "groups": groups}
         y = ops.conv2d(x, w, **options)
         ops.conv2d_backward(y, x, w, **options)
         back = ops.conv_transpose2d(y, w, **options)

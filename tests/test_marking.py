@@ -324,6 +324,8 @@ def test_the_second_witness_agrees_with_the_reference(op):
         "roi_pool",
         "relu",
         "leaky_relu",
+        "conv2d_relu",
+        "batch_norm_relu",
         "concat",
         "add",
         "softmax_cross_entropy",

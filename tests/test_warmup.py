@@ -27,7 +27,9 @@ from minisegnet.training.compiling import compilations
 
 compiled = []
 for name, number in (("unet", 1), ("segnet", 2), ("fcn8s", 3), ("deconvnet", 4)):
-    settings = TINY.with_changes(model=name, depth=None, width=8, size=(80, 96), steps=1, evaluate_every=1, batch=3)
+    settings = TINY.with_changes(
+        model=name, depth=None, options={}, width=8, size=(80, 96), steps=1, evaluate_every=1, batch=3
+    )
     with ops.use_backend("numba"), compilations(compiled.append):
         folder = Path(sys.argv[1], str(number))
         folder.mkdir()

@@ -36,6 +36,8 @@ LESSONS: dict[int, tuple[str, ...]] = {
 RESULTS: dict[str, tuple[str, ...]] = {
     "conv2d": ("y",),
     "conv2d_backward": ("dx", "dw", "db"),
+    "conv2d_relu": ("y",),
+    "conv2d_relu_backward": ("dx", "dw", "db"),
     "conv_transpose2d": ("y",),
     "conv_transpose2d_backward": ("dx", "dw", "db"),
     "max_pool2d": ("y", "indices"),
@@ -59,6 +61,8 @@ RESULTS: dict[str, tuple[str, ...]] = {
     "roi_align_backward": ("dx",),
     "batch_norm": ("y", "mean", "inv_std", "running_mean", "running_var"),
     "batch_norm_backward": ("dx", "dgamma", "dbeta"),
+    "batch_norm_relu": ("y", "mean", "inv_std", "running_mean", "running_var"),
+    "batch_norm_relu_backward": ("dx", "dgamma", "dbeta"),
     "softmax_cross_entropy": ("loss", "probs"),
     "softmax_cross_entropy_backward": ("dlogits",),
     "bce_with_logits": ("loss",),

@@ -144,7 +144,11 @@ class Judge:
         found = []
         returned = [t for t in self.tried if t.outcome.how == "returned"]
         shared = [t for t in returned if t.outcome.shared]
-        if shared and self.op != "batch_norm" and not any(t.outcome.changed for t in returned):
+        if (
+            shared
+            and self.op not in ("batch_norm", "batch_norm_relu")
+            and not any(t.outcome.changed for t in returned)
+        ):
             found.append(
                 "it returns (a view of) one of its arguments: who changes the answer changes the argument, too. "
                 "Return a copy"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minisegnet.marking.cases.case import Arguments, Fill, Spec, both, family
+from minisegnet.marking.cases.case import Arguments, Fill, Spec, answer, both, family
 from minisegnet.sizes import conv2d_size, conv_transpose2d_size
 
 LEAST = {
@@ -77,6 +77,21 @@ def conv2d_backward(s: Spec, fill: Fill) -> Arguments:
     geometry = {name: options[name] for name in ("stride", "padding", "dilation")}
     size = conv2d_size((s["H"], s["W"]), (s["KH"], s["KW"]), **geometry)
     return {"dy": fill(len(x), len(w), *size), "x": x, "w": w, **options, "need_dx": not s["lazy"]}
+
+
+@family("conv2d_relu", LEAST, SPECS, MOST)
+def conv2d_relu(s: Spec, fill: Fill) -> Arguments:
+    """Build what conv2d takes."""
+    return conv2d(s, fill)
+
+
+@family("conv2d_relu_backward", LEAST | {"lazy": 0}, (*SPECS, {**USUAL, "lazy": 1}, SPECS[-1]), MOST)
+def conv2d_relu_backward(s: Spec, fill: Fill) -> Arguments:
+    """Build what conv2d_backward takes, and y as the forward returned it."""
+    backward = conv2d_backward(s, fill)
+    forward = {name: a for name, a in backward.items() if name not in ("dy", "need_dx")}
+    (y,) = answer("conv2d_relu", {**forward, "b": fill(len(forward["w"])) if s["bias"] else None})
+    return {**backward, "y": y}
 
 
 # Transposed: LEAST, and what is kept at the bottom and right

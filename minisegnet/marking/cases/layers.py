@@ -175,6 +175,28 @@ def batch_norm_backward(s: Spec, fill: Fill) -> Arguments:
     }
 
 
+@family("batch_norm_relu", NORM, NORM_SPECS, NORM_MOST, batch="")
+def batch_norm_relu(s: Spec, fill: Fill) -> Arguments:
+    """Build what batch_norm takes."""
+    return batch_norm(s, fill)
+
+
+@family("batch_norm_relu_backward", BACK, BACK_SPECS, NORM_MOST, batch="")
+def batch_norm_relu_backward(s: Spec, fill: Fill) -> Arguments:
+    """Build dy, x, scale, and the results of the forward."""
+    forward = batch_norm({**NORM, **s}, fill)
+    y, mean, inv_std = answer("batch_norm_relu", forward)[:3]
+    return {
+        "dy": fill(*forward["x"].shape),
+        "y": y,
+        "x": forward["x"],
+        "gamma": forward["gamma"],
+        "mean": mean,
+        "inv_std": inv_std,
+        "training": forward["training"],
+    }
+
+
 # ---------------------------------------------------------------------------------------------------------
 # Arranging
 

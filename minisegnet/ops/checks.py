@@ -175,6 +175,9 @@ def index_range(indices: Array, low: int, high: int, name: str, op: str, meaning
     """
     if is_cupy(indices) or indices.size == 0:
         return
+    # As unsigned numbers, those below 0 are larger than any index: one pass over the array for both ends.
+    if low == 0 and indices.dtype == np.int64 and int(indices.view(np.uint64).max()) <= high:
+        return
     smallest, largest = int(indices.min()), int(indices.max())
     if smallest < low or largest > high:
         raise ValueError(

@@ -144,36 +144,46 @@ def block_starts(rows: int, outputs: int, pitch: int) -> Array:
 
 
 @helper
-def fill_band(band, image, top, tall, pitch, row_phases, column_phases, stride, first):
-    """Copy the rows of ``image`` (C, H, W) that outputs from row ``top`` on read, with 0 outside; phase by phase.
+def fill_row(band, at, line, start, stride, pitch):
+    """band[at + j] = line[start + j * stride] for j below ``pitch``, 0 outside of the line.
 
-    The last vector of a row runs over into what comes next, and is written later (or lies beyond the end of the band).
+    The last vector runs over into what comes next, and is written later (or lies beyond the end of the band).
     """
+    if stride == 1:
+        for j in range(0, pitch, LANES):
+            store(load_within(line, start + j), band, at + j)
+    else:
+        for j in range(pitch):
+            column = start + j * stride
+            band[at + j] = line[column] if 0 <= column < line.size else np.float32(0)
+
+
+@helper
+def fill_two_rows(band, at, apart, line, start, pitch):
+    """band[at + j] and band[at + apart + j] = line[start + 2 * j] and the pixel right of it, 0 outside of the line."""
+    for j in range(0, pitch, LANES):
+        even, odd = deinterleave(load_within(line, start + 2 * j), load_within(line, start + 2 * j + LANES))
+        store_first(pitch - j, even, band, at + j)
+        store_first(pitch - j, odd, band, at + apart + j)
+
+
+@helper
+def fill_band(band, image, top, tall, pitch, row_phases, column_phases, stride, first):
+    """Copy the rows of ``image`` (C, H, W) that outputs from row ``top`` on read, with 0 outside; phase by phase."""
     C, H, _ = image.shape
-    sh, sw = stride
-    at = 0
+    at, plane = 0, tall * pitch
     for c in range(C):
         for a in row_phases:
-            for b in column_phases:
-                start = b + first[1]  # the source column of place 0
-                for i in range(tall):
-                    row = (top + i) * sh + a + first[0]
-                    line = image[c, row] if 0 <= row < H else image[c, 0, :0]
-                    if sw == 1:
-                        for j in range(0, pitch, LANES):
-                            store(load_within(line, start + j), band, at + j)
-                    elif sw == 2:
-                        for j in range(0, pitch, LANES):
-                            left, right = (
-                                load_within(line, start + 2 * j),
-                                load_within(line, start + 2 * j + LANES),
-                            )
-                            store(deinterleave(left, right)[0], band, at + j)
-                    else:
-                        for j in range(pitch):
-                            column = start + j * sw
-                            band[at + j] = line[column] if 0 <= column < line.size else np.float32(0)
-                    at += pitch
+            for i in range(tall):
+                row = (top + i) * stride[0] + a + first[0]
+                line = image[c, row] if 0 <= row < H else image[c, 0, :0]
+                if stride[1] == 2 and len(column_phases) == 2:
+                    fill_two_rows(band, at + i * pitch, plane, line, first[1], pitch)
+                else:
+                    for b in range(len(column_phases)):
+                        start = column_phases[b] + first[1]  # the source column of place 0
+                        fill_row(band, at + b * plane + i * pitch, line, start, stride[1], pitch)
+            at += len(column_phases) * plane
 
 
 # ---------------------------------------------------------------------------------------------------------

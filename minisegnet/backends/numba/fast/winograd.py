@@ -16,7 +16,7 @@ With the points 0, s, -s, t, -t and infinity, where :math:`s = 1/\sqrt 2` and :m
 
 Worked out: since s * s = 1/2 and t * t = 2, the first row of B^T is :math:`(z^2 - 1/2)(z^2 - 2) = z^4 - 5/2 z^2 + 1`.
 The points 0, 1, -1, 2, -2 of the textbooks cost the same, but their powers reach 8 where ours reach
-2.8: these have about a quarter of the rounding error. It is still some five times that of adding up directly
+2.8: these have about a quarter of the rounding error. It is still two to six times that of adding up directly
 (``docs/performance.md`` has figures), hence the switch ``ops.exact_convolutions()``. float64 never comes here.
 
 Tiles of 4 x 4 outputs overlap in their 6 x 6 pixels. Some tiles at a time (of some rows, or of several images where the

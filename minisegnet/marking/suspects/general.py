@@ -8,11 +8,17 @@ from minisegnet.marking.contract import PAIRS, RESULTS, contract
 from minisegnet.marking.suspects.suspect import right, suspect
 
 # Where an option left out is named better by a suspect of its own.
-NOT_THESE = {("max_pool2d", "stride"), ("avg_pool2d", "stride"), ("pad2d_backward", "mode")}
-NOT_THESE_OPS = {
+NOT_THESE = {
+    ("max_pool2d", "stride"),
+    ("avg_pool2d", "stride"),
+    ("pad2d_backward", "mode"),
+    ("conv2d_relu", "groups"),  # with filters for several groups, the call without is refused
+}
+NOT_THESE_OPS = {  # another stride needs another dy: see convolution.py
     "conv2d_backward",
+    "conv2d_relu_backward",
     "conv_transpose2d_backward",
-}  # another stride needs another dy: see convolution.py
+}
 
 
 def _with(op: str, output: str, change: Callable[[SimpleNamespace], dict[str, Any]]) -> Callable[..., Any]:

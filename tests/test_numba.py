@@ -181,9 +181,11 @@ def test_read_only_arrays_compile_nothing_new() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flag", ["NUMBA_BOUNDSCHECK", "NUMBA_DISABLE_JIT"])
-def test_all_kernels_with_bounds_checked_and_without_compilation(flag: str, tmp_path: Path) -> None:
-    """The whole op suite on numba. The disk cache ignores these flags, so each run has a cache of its own."""
+@pytest.mark.parametrize("flag", ["NUMBA_BOUNDSCHECK", "NUMBA_DISABLE_JIT", "MINISEGNET_PLAIN"])
+def test_all_kernels_with_bounds_checked_without_compilation_and_without_vectors(
+    flag: str, tmp_path: Path
+) -> None:
+    """The whole op suite on numba. The disk cache ignores Numba's flags, so each run has a cache of its own."""
     share = "0.6" if flag == "NUMBA_BOUNDSCHECK" else "0.3"  # plain Python takes its time
     env = {**os.environ, flag: "1", "NUMBA_CACHE_DIR": str(tmp_path), "MINISEGNET_EXAMPLES": share}
     files = ["tests/test_ops.py", "tests/test_ops_facts.py"]

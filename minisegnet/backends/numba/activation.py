@@ -11,7 +11,7 @@ from minisegnet.buffers import fresh_like
 from .fast import sigmoid as fast_sigmoid
 from .fast import softmax as fast_softmax
 from .fast.vectors import LANES
-from .launch import parallel_kernel
+from .launch import parallel_kernel, takes_vectors
 
 CHUNK = 1 << 14  # elements in one task: enough to be worth starting, few enough that every core gets some
 PIXELS = 1 << 10  # pixels in one softmax task: their classes stay in the cache between the passes
@@ -26,7 +26,7 @@ def outer_axis_inner(x: Array, axis: int) -> Array:
 
 def in_vectors(x_oai: Array) -> bool:
     """Whether vectors of pixels pay: they hold float32 only, and the pixels should fill one."""
-    return x_oai.dtype == np.float32 and x_oai.shape[2] >= LANES
+    return takes_vectors(x_oai.dtype) and x_oai.shape[2] >= LANES
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def _leaky_relu_backward(dy, y, slope, dx):
 def sigmoid(x: Array) -> Array:
     """``1 / (1 + exp(-x))``."""
     y = fresh_like(x)
-    run = fast_sigmoid.sigmoid if x.dtype == np.float32 else _sigmoid
+    run = fast_sigmoid.sigmoid if takes_vectors(x.dtype) else _sigmoid
     run(x.reshape(-1), y.reshape(-1))
     return y
 

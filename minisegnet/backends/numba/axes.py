@@ -25,7 +25,7 @@ from numba import prange
 from minisegnet.arrays import Array
 
 from .fast import axes as fast
-from .launch import helper, parallel_kernel
+from .launch import helper, parallel_kernel, takes_vectors
 
 ROWS = 32  # of y in one task
 
@@ -68,7 +68,7 @@ def apply(y: Array, x: Array, rows: Taps, columns: Taps) -> None:
     few = len(rows.at) * len(columns.at) <= FEW
     dtype = x.dtype if few else np.dtype(np.float64)
     rows, columns = (Taps(t.at.astype(np.uint32), t.weight.astype(dtype)) for t in (rows, columns))
-    if dtype == np.float32:
+    if takes_vectors(dtype):
         return fast.apply(y, x, ROWS, rows, columns)
     kernel = _rows_first if y.shape[1] < x.shape[1] else _columns_first
     return kernel(y, x, *rows, *columns)

@@ -26,7 +26,7 @@ from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 from .activation import relu_backward, relu_in_place
 from .fast import columns, depthwise, direct, pointwise, winograd
 from .fast.vectors import LANES
-from .launch import helper, parallel_kernel
+from .launch import helper, parallel_kernel, takes_vectors
 
 
 def conv2d(
@@ -160,7 +160,7 @@ def text_for(
     | patches | float32 | stride = kernel size, no edges: each pixel of the large map belongs to one of the small |
     | winograd | float32 | 3 x 3, dense, from 16 channels on both sides and 256 pixels on |
     | direct | float32 | all else that has at least 32 products a pixel |
-    | columns | float64 | from 8 channels on both sides on |
+    | columns | float64, and float32 with MINISEGNET_PLAIN=1 | from 8 channels on both sides on |
     | plain | | the rest |
 
     The numbers were measured on one core. ``direct`` overtakes the plain loops at some 32 products a pixel, and is
@@ -170,7 +170,7 @@ def text_for(
     """
     K, CG, KH, KW = w.shape
     enough = (K // groups) * CG * KH * KW >= 32
-    if w.dtype != np.float32:
+    if not takes_vectors(w.dtype):
         return "columns" if K // groups >= 8 and CG >= 8 else "plain"
     if groups == K and CG == 1:
         if KW % LANES == 0 and stride[1] > 1 == dilation[1]:

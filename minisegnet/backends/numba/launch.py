@@ -82,6 +82,14 @@ def parallel_kernel(function: Callable[..., Any] | None = None, *, reassociate: 
     return start
 
 
+def takes_vectors(dtype: Any) -> bool:
+    """Whether arrays of this dtype go to the texts in vector registers (``fast/``): float32, unless MINISEGNET_PLAIN=1.
+
+    The switch is for who wants to compare: with it float32 takes the same plain loops as float64.
+    """
+    return dtype == np.float32 and os.environ.get("MINISEGNET_PLAIN", "") != "1"
+
+
 class _Writable:
     """Describes an array's memory as writable (and keeps the array alive)."""
 

@@ -10,14 +10,14 @@ from minisegnet.arrays import Array
 from minisegnet.buffers import fresh
 
 from .fast import matrix
-from .launch import parallel_kernel
+from .launch import parallel_kernel, takes_vectors
 
 
 def linear(x: Array, w: Array, b: Array | None) -> Array:
     """``y[m, o] = b[o] + sum over i of w[o, i] * x[m, i]``."""
     y = fresh((x.shape[0], w.shape[0]), x.dtype)  # (M, out)
     bias = np.zeros(w.shape[0], x.dtype) if b is None else b
-    if x.dtype == np.float32:
+    if takes_vectors(x.dtype):
         matrix.product(y, x, w, bias, turn_b=True)
     else:
         _linear(y, x, w, bias)
@@ -39,7 +39,7 @@ def _linear(y, x, w, b):
 
 def linear_backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]:
     """Every product of the forward, ``y += w * x``, hands ``w * dy`` to its input and ``x * dy`` to its weight."""
-    if x.dtype == np.float32:
+    if takes_vectors(x.dtype):
         return _backward_by_blocks(dy, x, w)
     dx, dw = np.zeros(x.shape, x.dtype), np.empty(w.shape, w.dtype)  # (M, in), (out, in)
     db = np.empty(w.shape[0], w.dtype)  # (out,)

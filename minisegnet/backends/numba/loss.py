@@ -18,7 +18,7 @@ from minisegnet.buffers import fresh, fresh_like
 from .activation import in_vectors
 from .fast import sigmoid as fast_sigmoid
 from .fast import softmax as fast_softmax
-from .launch import parallel_kernel
+from .launch import parallel_kernel, takes_vectors
 
 PIXELS = 1 << 10  # pixels in one task: their classes stay in the cache between the passes
 NO_LABEL = -1  # stands for ignore_index=None: no label (0 to C-1) and no target (0 to 1) is equal to it
@@ -201,7 +201,7 @@ def bce_with_logits(
     z, t, loss = logits.reshape(-1), target.reshape(-1), losses.reshape(-1)  # (size,)
     weights = _flat_weights(weight, pixel_weight, logits.dtype)
     ignored = _ignored(ignore_index, target.dtype)
-    run = fast_sigmoid.bce_with_logits if z.dtype == np.float32 else _bce_with_logits
+    run = fast_sigmoid.bce_with_logits if takes_vectors(z.dtype) else _bce_with_logits
     run(z, t, weights, ignored, loss)
 
     if reduction == "none":
@@ -242,7 +242,7 @@ def bce_with_logits_backward(
     ignored = _ignored(ignore_index, target.dtype)
     count = max(np.count_nonzero(t != ignored), 1) if reduction == "mean" else 1
 
-    run = fast_sigmoid.bce_with_logits_backward if z.dtype == np.float32 else _bce_with_logits_backward
+    run = fast_sigmoid.bce_with_logits_backward if takes_vectors(z.dtype) else _bce_with_logits_backward
     run(dloss.reshape(-1), z, t, weights, ignored, logits.dtype.type(count), dz)
     return dlogits
 

@@ -15,7 +15,7 @@ from minisegnet.arrays import Array
 from minisegnet.buffers import fresh
 
 from .fast import norm as fast
-from .launch import parallel_kernel
+from .launch import parallel_kernel, takes_vectors
 
 
 def batch_norm(
@@ -94,7 +94,7 @@ def _by_channel(x: Array) -> Array:
 
 def _in_vectors(values: Array) -> bool:
     """Whether vectors pay: they hold float32 only, and a row should fill one."""
-    return values.dtype == np.float32 and values.shape[2] >= fast.LANES
+    return takes_vectors(values.dtype) and values.shape[2] >= fast.LANES
 
 
 def _train(y, values, scale, shift, eps, cut, exact_mean, variance, mean, inv_std):

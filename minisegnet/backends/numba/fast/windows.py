@@ -20,7 +20,7 @@ from numba import prange
 from minisegnet.arrays import Array
 from minisegnet.sizes import Pair
 
-from ..launch import helper, parallel_kernel
+from ..launch import helper, parallel_kernel, takes_vectors
 from .vectors import LANES, deinterleave, load, registers, store, store_first, where
 
 EXACT = 1 << 24  # float32 holds every whole number up to here
@@ -29,7 +29,7 @@ EXACT = 1 << 24  # float32 holds every whole number up to here
 def suits(x: Array, kernel_size: Pair, dilation: Pair) -> bool:
     """Whether vectors can pool ``x``: of float32, and with distances inside a window that a float32 holds."""
     (KH, KW), (dh, dw), W = kernel_size, dilation, x.shape[-1]
-    return x.dtype == np.float32 and (KH - 1) * dh * W + (KW - 1) * dw < EXACT
+    return takes_vectors(x.dtype) and (KH - 1) * dh * W + (KW - 1) * dw < EXACT
 
 
 @helper

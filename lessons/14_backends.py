@@ -95,7 +95,7 @@ assert np.allclose(conv2d_taps(x, w), exact, atol=1e-4)
 # of max pooling's backward, from the files (p: n and c, m: oh and ow). A turn of p has its own map.
 
 # %%
-kernels = {"reference": ("max_pool2d_backward", "for n in", 6), "numba": ("_add_at", "for p", 3)}
+kernels = {"reference": ("max_pool2d_backward", "for n in", 6), "numba": ("_add_at", "for p", 4)}
 for backend, (function, first, count) in kernels.items():
     path = Path(ops.__file__).parents[1] / "backends" / backend / "pool.py"
     text = path.read_text(encoding="utf-8").split(f"def {function}(")[1]

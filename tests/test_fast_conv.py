@@ -129,8 +129,8 @@ def test_pointwise(case: Case) -> None:
     given = arrays(case)
     y, dx, dw = (np.full(a.shape, np.nan, np.float32) for a in (given.y, given.dx, given.dw))
     w = given.w[:, :, 0, 0]
-    pointwise.products(y, given.x, w, given.b)
-    pointwise.products(dx, given.dy, w.T, np.zeros(case.C, np.float32))
+    pointwise.products(y, given.x, pointwise.packed(w), given.b)
+    pointwise.products(dx, given.dy, pointwise.packed(w.T), np.zeros(case.C, np.float32))
     pointwise.product_gradients(dw[:, :, 0, 0], given.dy, given.x)
     close(y, given.y, 2e-6, "y")
     close(dx, given.dx, 2e-6, "dx")
@@ -181,7 +181,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(
             winograd.convolve(y, given.x, given.w, given.b, case.padding)
             winograd.weight_gradient(dw, given.dy, given.x, case.padding)
             w, each, dw_each = given.w[:, :, 0, 0], np.empty_like(y), np.empty(given.w.shape[:2], np.float32)
-            pointwise.products(each, given.x, w, given.b)
+            pointwise.products(each, given.x, pointwise.packed(w), given.b)
             pointwise.product_gradients(dw_each, each, given.x)
             found.append((*results(case, given), y, dw, each, dw_each))
     finally:

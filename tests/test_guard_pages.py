@@ -75,7 +75,7 @@ def rows(case):
 @given(pointwises())
 def points(case):
     a = guard(case)
-    pointwise.products(a.y, a.x, a.w[:, :, 0, 0], a.b)
+    pointwise.products(a.y, a.x, pointwise.packed(a.w[:, :, 0, 0]), a.b)
     pointwise.product_gradients(a.dw[:, :, 0, 0], a.dy, a.x)
 
 @examples

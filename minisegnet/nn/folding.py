@@ -6,6 +6,7 @@ from typing import TypeGuard
 
 import numpy as np
 
+from minisegnet.constants import constant
 from minisegnet.nn.activation import Identity
 from minisegnet.nn.container import Sequential
 from minisegnet.nn.conv import Conv2d, ConvTranspose2d
@@ -27,6 +28,9 @@ def folded(model: Module) -> Module:
     normalisation becomes an ``Identity``; all others stay. A transposed convolution is as good as an ordinary one, if
     it has one group. The copy shares nothing with the model.
 
+    Its parameters are read-only. So kernels keep what they compute from the filters, where otherwise each call would
+    compute it again (``minisegnet.constants``). To learn on, take the model; it stays as it was.
+
     >>> from minisegnet import nn
     >>> model = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU())
     >>> [type(module).__name__ for module in folded(model)]
@@ -40,6 +44,9 @@ def folded(model: Module) -> Module:
                 if _can_fold(layer) and type(norm) is BatchNorm2d:
                     _fold(layer, norm)
                     setattr(parent, name, Identity().eval())
+    for parameter in model.parameters():
+        if isinstance(parameter.data, np.ndarray):  # on a GPU, no kernel keeps anything
+            parameter.data = constant(parameter.data)
     return model
 
 

@@ -78,6 +78,11 @@ class Optimizer(ABC):
                 f"{self._who}: parameter {name} is the result of a computation, which gets no .grad; pass the "
                 "tensors that it was computed from"
             )
+        if isinstance(tensor.data, np.ndarray) and not tensor.data.flags.writeable:
+            raise ValueError(
+                f"{self._who}: parameter {name} is read-only, and a step writes into it; pass the parameters of the "
+                "model itself instead of those of nn.folded(model), or a copy of the array"
+            )
         if tensor in self._names:
             raise ValueError(
                 f"{self._who}: parameter {name} came before, as {self._names[tensor]}, and would be moved twice "

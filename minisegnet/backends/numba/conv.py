@@ -20,6 +20,7 @@ from numba import prange
 
 from minisegnet.arrays import Array
 from minisegnet.buffers import fresh, fresh_like
+from minisegnet.constants import derived
 from minisegnet.exactness import convolutions_are_exact
 from minisegnet.sizes import Pair, conv2d_size, conv_transpose2d_size
 
@@ -209,7 +210,8 @@ def gather(
         case "wide":
             depthwise.gather_wide(y, x, w, b, stride, padding, dilation)
         case "pointwise":
-            return pointwise.products(y, x, w[:, :, 0, 0], b, floor)
+            filters = derived(w, "pointwise", lambda: pointwise.packed(w[:, :, 0, 0]))
+            return pointwise.products(y, x, filters, b, floor)
         case "winograd":
             return winograd.convolve(y, x, w, b, padding, floor=floor)
         case "direct" | "patches":
@@ -236,7 +238,7 @@ def scatter(
         case "wide":
             depthwise.scatter_wide(x, y, w, b, stride, padding, dilation)
         case "pointwise":
-            pointwise.products(x, y, w[:, :, 0, 0].T, b)
+            pointwise.products(x, y, pointwise.packed(w[:, :, 0, 0].T), b)
         case "patches":
             pointwise.patches(x, y, w, b)
         case "winograd":

@@ -22,6 +22,7 @@ vectors, each vector of pixels meets OUT weights: with 8 x 2 that is 16 multiply
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from numba import get_num_threads, prange
 
 from minisegnet.arrays import Array
 from minisegnet.buffers import fresh
+from minisegnet.constants import derived
 from minisegnet.sizes import Pair
 
 from ..launch import helper, parallel_kernel
@@ -315,6 +317,22 @@ def _pack_turned(weights, w, row_taps, column_taps):
                     q += 1
 
 
+def _packed(w: Array, groups: int) -> Array:
+    """The filters (K, CG, KH, KW) as ``sums`` wants them."""
+    KG, Q = w.shape[0] // groups, w[0].size
+    weights = fresh((groups, -(-KG // OUT), Q, OUT))
+    _pack(weights, w.reshape(groups, KG, Q))
+    return weights
+
+
+def _packed_turned(w: Array, groups: int, row_taps: tuple[int, ...], column_taps: tuple[int, ...]) -> Array:
+    """The same for the gradient of the input, of some taps."""
+    K, CG = w.shape[:2]
+    weights = fresh((groups, -(-CG // OUT), K // groups * len(row_taps) * len(column_taps), OUT))
+    _pack_turned(weights, w, np.array(row_taps, np.int64), np.array(column_taps, np.int64))
+    return weights
+
+
 def bias_blocks(bias: Array, G: int, blocks: int) -> Array:
     """Biases (K,) as (groups, blocks * OUT), with 0 for the channels that fill the last block."""
     biases = np.zeros((G, blocks * OUT), np.float32)
@@ -361,9 +379,8 @@ def gather(
     floor: np.float32 = NO_FLOOR,
 ) -> None:
     """y = b + w * x, and ``floor`` at least."""
-    (OH, OW), (KH, KW), KG, Q = y.shape[2:], w.shape[2:], w.shape[0] // groups, w[0].size
-    weights = fresh((groups, -(-KG // OUT), Q, OUT))
-    _pack(weights, w.reshape(groups, KG, Q))
+    (OH, OW), (KH, KW) = y.shape[2:], w.shape[2:]
+    weights = derived(w, ("direct", groups), lambda: _packed(w, groups))
     rows = gather_axis(KH, stride[0], padding[0], dilation[0], OH)
     columns = gather_axis(KW, stride[1], padding[1], dilation[1], OW)
     sums(y, x, weights, b, rows, columns, floor)
@@ -373,12 +390,14 @@ def scatter(
     x: Array, y: Array, w: Array, b: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> None:
     """x = b + (w transposed) * y."""
-    (H, W), (K, CG, KH, KW) = x.shape[2:], w.shape
+    (H, W), (KH, KW) = x.shape[2:], w.shape[2:]
     for rows in scatter_axes(KH, stride[0], padding[0], dilation[0], H):
         for columns in scatter_axes(KW, stride[1], padding[1], dilation[1], W):
-            taps = len(rows.taps) * len(columns.taps)
-            weights = fresh((groups, -(-CG // OUT), K // groups * taps, OUT))
-            _pack_turned(weights, w, np.array(rows.taps, np.int64), np.array(columns.taps, np.int64))
+            weights = derived(
+                w,
+                ("direct, turned", groups, rows.taps, columns.taps),
+                partial(_packed_turned, w, groups, rows.taps, columns.taps),
+            )
             sums(x, y, weights, b, rows, columns)
 
 

@@ -15,6 +15,7 @@ from numba import get_num_threads, prange
 
 from minisegnet.arrays import Array
 from minisegnet.buffers import fresh
+from minisegnet.constants import derived
 
 from ..launch import helper, parallel_kernel
 from .direct import (
@@ -122,7 +123,7 @@ def _patches(y, x, weights, bias, panels, height, width, W):
                     put_patches(y[n], result, k, height, width, p, P, W)
 
 
-def _packed(rows: Array) -> Array:
+def packed(rows: Array) -> Array:
     """(blocks, C, OUT) of (rows, C): OUT rows side by side, with 0 for those that fill the last block."""
     R, C = rows.shape
     packed = np.zeros((-(-R // OUT) * OUT, C), np.float32)
@@ -134,10 +135,9 @@ def _panels(C: int) -> Array:
     return fresh((get_num_threads(), C * WIDE + COLUMNS))
 
 
-def products(y: Array, x: Array, w: Array, b: Array, floor: np.float32 = NO_FLOOR) -> None:
-    """y = b + w x for each pixel, with w (K, C), and ``floor`` at least."""
+def products(y: Array, x: Array, weights: Array, b: Array, floor: np.float32 = NO_FLOOR) -> None:
+    """y = b + w x for each pixel, with ``packed`` w (K, C), and ``floor`` at least."""
     (N, K, H, W), C = y.shape, x.shape[1]
-    weights = _packed(w)
     bias = bias_blocks(b, 1, len(weights))[0]
     _products(y.reshape(N, K, H * W), x.reshape(N, C, H * W), weights, bias, _panels(C), floor)
 
@@ -145,7 +145,7 @@ def products(y: Array, x: Array, w: Array, b: Array, floor: np.float32 = NO_FLOO
 def patches(y: Array, x: Array, w: Array, b: Array) -> None:
     """The transposed convolution with stride = kernel size of w (C, K, KH, KW): y = b + each pixel times its patch."""
     (N, _, H, W), (C, K, KH, KW) = x.shape, w.shape
-    weights = _packed(w.reshape(C, K * KH * KW).T)
+    weights = derived(w, "patches", lambda: packed(w.reshape(C, K * KH * KW).T))
     bias = bias_blocks(np.repeat(b, KH * KW), 1, len(weights))[0]
     _patches(y, x.reshape(N, C, H * W), weights, bias, _panels(C), KH, KW, W)
 
@@ -210,5 +210,5 @@ def patch_gradients(dx: Array, dw: Array, dy: Array, x: Array, w: Array) -> None
     (N, C, H, W), (_, K, KH, KW) = x.shape, w.shape
     taken = fresh((N, K * KH * KW, H, W))
     _take_patches(taken, dy, KH, KW)
-    products(dx, taken, w.reshape(C, K * KH * KW), np.zeros(C, np.float32))
+    products(dx, taken, packed(w.reshape(C, K * KH * KW)), np.zeros(C, np.float32))
     product_gradients(dw.reshape(C, K * KH * KW), x, taken)

@@ -43,6 +43,7 @@ from numba import get_num_threads, prange
 
 from minisegnet.arrays import Array
 from minisegnet.buffers import fresh
+from minisegnet.constants import derived
 from minisegnet.sizes import Pair
 
 from ..launch import helper, parallel_kernel
@@ -347,6 +348,14 @@ def _filters(U, w, turned):
             filters_at_points(flat, (task * wide + c) * OUT, taps)
 
 
+def _points_of(w: Array, turned: bool) -> Array:
+    """The values of all filters, as ``_filters`` arranges them."""
+    C, K = (w.shape[0], w.shape[1]) if turned else (w.shape[1], w.shape[0])
+    U = fresh((36, -(-K // OUT), -(-C // TOGETHER) * TOGETHER, OUT))
+    _filters(U, w, turned)
+    return U
+
+
 def convolve(
     y: Array,
     x: Array,
@@ -359,8 +368,7 @@ def convolve(
 ) -> None:
     """y = b + w * x for 3 x 3 taps with stride 1, and ``floor`` at least; ``turned``: b + (w transposed) * x."""
     (N, K, OH, OW), C, workers = y.shape, x.shape[1], get_num_threads()
-    U = fresh((36, -(-K // OUT), -(-C // TOGETHER) * TOGETHER, OUT))
-    _filters(U, w, turned)
+    U = derived(w, ("winograd", turned), lambda: _points_of(w, turned))
     plan = plan_tiles(N, (OH, OW), max(BLOCK, SCRATCH // (36 * (C + K)) // BLOCK * BLOCK))
     tasks = plan.tasks(N)
     blocks = -(-plan.tiles // BLOCK)

@@ -20,7 +20,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from minisegnet.backends.numba import conv  # noqa: E402
-from minisegnet.backends.numba.fast import depthwise, direct, pointwise, vectors, winograd  # noqa: E402
+from minisegnet.backends.numba.fast import depthwise, direct, pointwise, unfolded, vectors, winograd  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 plan_tiles = winograd.plan_tiles
@@ -55,6 +55,22 @@ def test_register_blocks(case: Case) -> None:
     close(y, given.y, 2e-6, "y")
     close(dx, given.dx, 2e-6, "dx")
     close(dw, given.dw, 5e-6, "dw")
+
+
+@settings(max_examples=EXAMPLES)
+@given(convolutions())
+def test_unfolded(case: Case) -> None:
+    given = arrays(case._replace(groups=1))
+    options = (case.stride, case.padding, case.dilation)
+    y, dx, dw = (np.full(a.shape, np.nan, np.float32) for a in (given.y, given.dx, given.dw))
+    unfolded.gather(y, given.x, given.w, given.b, *options)
+    unfolded.scatter(dx, given.dy, given.w, np.arange(case.C, dtype=np.float32), *options)
+    unfolded.weight_gradient(dw, given.dy, given.x, *options)
+    close(y, given.y, 2e-6, "y")
+    close(dx, given.dx + np.arange(case.C)[:, None, None], 2e-6, "dx")
+    close(dw, given.dw, 5e-6, "dw")
+    unfolded.gather(y, given.x, given.w, given.b, *options, np.float32(0))
+    close(y, np.maximum(given.y, 0), 2e-6, "relu of y")
 
 
 @settings(max_examples=EXAMPLES)
@@ -183,7 +199,14 @@ def test_bits_do_not_depend_on_the_number_of_threads(
             w, each, dw_each = given.w[:, :, 0, 0], np.empty_like(y), np.empty(given.w.shape[:2], np.float32)
             pointwise.products(each, given.x, pointwise.packed(w), given.b)
             pointwise.product_gradients(dw_each, each, given.x)
-            found.append((*results(case, given), y, dw, each, dw_each))
+            rows, options = (
+                [np.empty(a.shape, np.float32) for a in (y, given.x, dw)],
+                ((1, 1), case.padding, (1, 1)),
+            )
+            unfolded.gather(rows[0], given.x, given.w, given.b, *options)
+            unfolded.scatter(rows[1], given.dy, given.w, np.zeros(case.C, np.float32), *options)
+            unfolded.weight_gradient(rows[2], given.dy, given.x, *options)
+            found.append((*results(case, given), y, dw, each, dw_each, *rows))
     finally:
         numba.set_num_threads(most)
     for other in found[1:]:
@@ -250,6 +273,36 @@ def test_winograd_only_where_it_may() -> None:
     assert text((16, 16, 5, 5)) == text((15, 48, 3, 3)) == text((48, 15, 3, 3)) == "direct"
     assert text(w, small=(15, 17)) == "direct" and text(w, small=(16, 16)) == "winograd"
     assert text(w, dtype=np.float64) == "columns"
+
+
+def test_unfolded_only_for_many_channels_on_small_maps() -> None:
+    w = (128, 128, 7, 7)
+    assert text(w, small=(8, 8)) == text((128, 128, 3, 3), small=(8, 8)) == "unfolded"
+    assert text(w, small=(8, 9)) == text(w, small=(8, 8), groups=2) == "direct"
+    assert text((127, 128, 7, 7), small=(8, 8)) == text((128, 127, 7, 7), small=(8, 8)) == "direct"
+    assert text((128, 1100, 8, 8), small=(8, 8)) == "direct"  # the windows would be too large together
+    assert text(w, small=(8, 8), dtype=np.float64) == "columns"
+
+
+@compiled_only
+@pytest.mark.parametrize("relu", [False, True])
+def test_the_ops_run_what_the_table_chose_for_small_maps(relu: bool) -> None:
+    """Through the ops, against the register blocks and in float64, where another text runs."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((3, 130, 4, 5)), rng.standard_normal((128, 130, 3, 3)) / 30
+    b, dy = rng.standard_normal(128), rng.standard_normal((3, 128, 4, 5))
+    forward = ops.conv2d_relu if relu else ops.conv2d
+    with ops.use_backend("numba"):
+        found = []
+        for dtype in (np.float32, np.float64):
+            arrays_ = [a.astype(dtype) for a in (x, w, b, dy)]
+            y = forward(*arrays_[:3], padding=1)
+            turned = ops.conv_transpose2d(arrays_[3], arrays_[1], padding=1)
+            found.append((y, turned, *ops.conv2d_backward(arrays_[3], *arrays_[:2], padding=1)))
+    assert conv.text_for(w.astype(np.float32), dy, x, (1, 1), (1, 1), (1, 1), 1) == "unfolded"
+    for fast, expected in zip(*found, strict=True):
+        assert fast.dtype == np.float32
+        close(fast, expected, 5e-6, "small maps")
 
 
 def test_products_only_where_filters_do_not_overlap() -> None:

@@ -21,11 +21,12 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 from fast_cases import arrays, convolutions, depthwises, patches, pointwises, wides, winograds
 from guard_pages import guarded
-from minisegnet.backends.numba.fast import depthwise, direct, norm, pointwise, sigmoid, softmax, winograd
+from minisegnet.backends.numba.fast import depthwise, direct, matrix, norm, pointwise, sigmoid, softmax
+from minisegnet.backends.numba.fast import unfolded, winograd
 from test_fast_maps import norms, scores
 
 before = sys.argv[1] == "before"
-for text in (depthwise, direct, pointwise, winograd):  # scratch is guarded, too
+for text in (depthwise, direct, matrix, pointwise, unfolded, winograd):  # scratch is guarded, too
     text.fresh = lambda shape, dtype=np.float32: guarded(np.full(shape, np.nan, dtype), before)
 examples = settings(max_examples=int(sys.argv[2]), derandomize=True, database=None, deadline=None,
                     suppress_health_check=list(HealthCheck), phases=[Phase.generate])
@@ -45,6 +46,15 @@ def blocks(case):
     direct.gather(a.y, a.x, a.w, a.b, *options)
     direct.scatter(a.dx, a.dy, a.w, zeros, *options)
     direct.weight_gradient(a.dw, a.dy, a.x, *options)
+
+@examples
+@given(convolutions())
+def windows(case):
+    case = case._replace(groups=1)
+    a, options = guard(case), (case.stride, case.padding, case.dilation)
+    unfolded.gather(a.y, a.x, a.w, a.b, *options)
+    unfolded.scatter(a.dx, a.dy, a.w, guarded(np.zeros(case.C, np.float32), before), *options)
+    unfolded.weight_gradient(a.dw, a.dy, a.x, *options)
 
 @examples
 @given(winograds())
@@ -116,6 +126,7 @@ def losses(a):
         sigmoid.bce_with_logits_backward(weights, z, t, weights, np.float32(-1), np.float32(2), dz)
 
 blocks()
+windows()
 tiles()
 planes()
 rows()

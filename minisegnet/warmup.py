@@ -27,6 +27,7 @@ CONVOLUTIONS = (  # filters, channels, taps, stride, padding, groups
     (8, 8, 2, 2, 0, 1),  # patches
     (8, 8, 3, 2, 1, 1),  # direct, with few filters and with many
     (40, 40, 3, 2, 1, 1),
+    (128, 128, 3, 4, 1, 1),  # unfolded
     (16, 16, 3, 1, 1, 1),  # Winograd, with totals of each part and of all
     (64, 64, 3, 1, 1, 1),
 )

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,26 @@ def test_after_warmup_no_training_compiles_anything(tmp_path):
     after = python("-c", AFTERWARDS, str(tmp_path), NUMBA_CACHE_DIR=cache)
     assert after.returncode == 0, after.stderr[-3000:]
     assert after.stdout.strip() == "[]"
+
+
+@needs_numba
+@pytest.mark.skipif(not COMPILED, reason="plain Python takes minutes for it")
+def test_every_text_of_the_convolution_is_reached(monkeypatch):
+    from minisegnet.backends.numba import conv
+    from minisegnet.warmup import _convolutions
+
+    chosen, choose = set(), conv.text_for
+
+    def noting(*arguments):
+        chosen.add(choose(*arguments))
+        return choose(*arguments)
+
+    monkeypatch.setattr(conv, "text_for", noting)
+    with ops.use_backend("numba"):
+        list(_convolutions("float32"))
+        list(_convolutions("float64"))
+    table = set(re.findall(r"^ *\| (\w+) \|", choose.__doc__, re.MULTILINE)) - {"text"}
+    assert chosen == table and len(table) > 8
 
 
 def kernels_called(steps, monkeypatch):

@@ -41,13 +41,14 @@ def constant(array: Array) -> Array:
 def derived(array: Array, name: Hashable, make: Callable[[], Array]) -> Array:
     """Return what ``make()`` computes from ``array``; for a constant only once, and later what was kept as ``name``.
 
-    One that was made writeable in spite of all is a constant no longer.
+    One that is found writeable is a constant no longer. (Who makes it writeable, changes it and makes it read-only
+    again before the next call isn't found out.)
     """
     known = _kept.get(id(array))
     if known is None or known[0]() is not array:
         return make()
     if array.flags.writeable:
-        del _kept[id(array)]
+        _kept.pop(id(array), None)  # another thread may have been here
         return make()
     if name not in known[1]:
         known[1][name] = make()

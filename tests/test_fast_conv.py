@@ -287,7 +287,7 @@ def test_unfolded_only_for_many_channels_on_small_maps() -> None:
 @compiled_only
 @pytest.mark.parametrize("relu", [False, True])
 def test_the_ops_run_what_the_table_chose_for_small_maps(relu: bool) -> None:
-    """Through the ops, against the register blocks and in float64, where another text runs."""
+    """Through the ops, against float64, where another text runs."""
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((3, 130, 4, 5)), rng.standard_normal((128, 130, 3, 3)) / 30
     b, dy = rng.standard_normal(128), rng.standard_normal((3, 128, 4, 5))

@@ -10,7 +10,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = ("minisegnet", "numpy", "numba", "llvmlite", "torch", "torchvision", "onnx", "onnxruntime")
-PREFIXES = ("OMP_", "OPENBLAS_", "MKL_", "KMP_", "NUMBA_", "MALLOC_", "VECLIB_", "BLIS_", "MINISEGNET_")
+PREFIXES = (
+    "OMP_",
+    "GOMP_",
+    "OPENBLAS_",
+    "MKL_",
+    "KMP_",
+    "NUMBA_",
+    "MALLOC_",
+    "VECLIB_",
+    "BLIS_",
+    "MINISEGNET_",
+)
 
 # Each library reads its own variable, once, when it is loaded.
 THREAD_VARIABLES = (
@@ -22,9 +33,11 @@ THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
 )
 
-# Threads that have finished must sleep at once. If they spin, waiting for more work, they take a core from
-# whichever library is measured next: OpenBLAS would go on for a tenth of a second after each product.
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
+# Threads that have finished must soon sleep. If they spin, waiting for more work, they take a core from
+# whichever library is measured next: OpenBLAS would go on for a tenth of a second after each product, OpenMP (PyTorch
+# and Numba) for some 8 ms. A tenth of a millisecond is enough for either to find its threads awake from one
+# kernel to the next.
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "5000", "OPENBLAS_THREAD_TIMEOUT": "4"}
 
 # These make OpenBLAS take this machine for another one, with narrower registers; they are removed, and recorded.
 DISGUISES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")

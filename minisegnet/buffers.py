@@ -3,24 +3,30 @@
 A program that wants memory gets *pages* of 4096 bytes from the system. Each page that is touched for the first time
 interrupts the program: the system must find it and fill it with zeros. That is slow (one to four millionths of a second
 a page were measured, 8 thousandths for a map of 8 MB, as long as a convolution takes to compute it), and a
-training step asks for the same sizes again and again. So blocks that come back are kept, and lent to the next who asks.
+training step asks for the same sizes again and again. So memory that comes back is kept, and lent to the next who asks.
 
-``fresh(shape, dtype)`` is ``np.empty`` with such memory. When a block comes back is decided by NumPy alone: each array
+``fresh(shape, dtype)`` is ``np.empty`` with such memory. When it comes back is decided by NumPy alone: each array
 keeps the owner of its memory alive, as does each view of it, and each view of a view. Only when the last one has
-gone does the owner's ``__del__`` return the block. No block is ever taken back while somebody can look at it.
+gone does the owner's ``__del__`` return it. Nothing is ever taken back while somebody can look at it.
 
 Arrays begin at a multiple of 64 bytes, a *line* of the cache, so that no vector lies across two of them.
 
-What is kept makes nobody's memory larger: lent and idle blocks together never exceed what was lent at the busiest
-moment so far (and idle ones never ``MOST_IDLE``). ``forget()`` gives all idle blocks back to the system.
+The system gives *chunks* of memory, and what is lent is a piece of one: the first free piece that is large enough,
+from the lowest address on. Pieces that come back grow together with free neighbours. So sizes that change from layer
+to layer find room where others were, and hardly more memory is touched than was lent at the busiest moment. (A list
+of free blocks for each size does worse: to keep few, it gives blocks back to the system for each layer, and two
+thousand pages of a SegNet were touched anew for each picture.) The rest of a chunk costs nothing until it is touched.
+A chunk goes back to the system when nobody uses any of it and it is too small for the next who asks, or when more
+than ``MOST_IDLE`` bytes are idle, or by ``forget()``.
 """
 
 import math
 import threading
+from bisect import bisect
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +35,7 @@ from minisegnet.arrays import Array
 SMALLEST = 1 << 16  # bytes; what is smaller comes from memory that the program has anyway
 PAGE = 1 << 12  # bytes
 LINE = 64  # bytes
+CHUNK = 1 << 27  # bytes, at least
 MOST_IDLE = 1 << 30  # bytes
 
 
@@ -60,90 +67,141 @@ def without_reuse() -> Iterator[None]:
 
 
 def forget() -> None:
-    """Give all blocks that nobody uses back to the system."""
+    """Give all chunks that nobody uses back to the system."""
     POOL.shrink(0)
 
 
-class Pool:
-    """Blocks of memory that come and go.
+class Chunk:
+    """Memory from the system, and which parts of it are free."""
 
-    ``__del__`` may run at any moment, in any thread, even in the middle of ``lend``. So returning a block does one
+    def __init__(self, size: int) -> None:
+        self.memory = np.empty(size + LINE, np.uint8)
+        address: int = self.memory.__array_interface__["data"][0]
+        self.address = -(-address // LINE) * LINE
+        self.size = size  # bytes, as all numbers here
+        self.free = [(0, size)]  # from where to where, in order; no two of them touch
+        self.touched = 0  # from the start; what lies behind has never been lent
+
+    def take(self, size: int) -> int | None:
+        """Cut a piece off the first free part that is large enough; return where it begins."""
+        for i, (begin, end) in enumerate(self.free):
+            if end - begin >= size:
+                if end - begin == size:
+                    del self.free[i]
+                else:
+                    self.free[i] = begin + size, end
+                self.touched = max(self.touched, begin + size)
+                return begin
+        return None
+
+    def take_back(self, begin: int, size: int) -> None:
+        """Make a piece free again, and one part of it and the free parts that it touches."""
+        end = begin + size
+        i = bisect(self.free, (begin, end))
+        if i < len(self.free) and self.free[i][0] == end:
+            _, end = self.free.pop(i)
+        if i > 0 and self.free[i - 1][1] == begin:
+            i -= 1
+            begin, _ = self.free.pop(i)
+        self.free.insert(i, (begin, end))
+
+    def is_idle(self) -> bool:
+        """Whether nobody uses any of it."""
+        return self.free == [(0, self.size)]
+
+
+class Piece(NamedTuple):
+    """A part of a chunk that is lent."""
+
+    chunk: Chunk
+    begin: int
+    size: int
+
+
+class Pool:
+    """Chunks of memory that are lent piece by piece.
+
+    ``__del__`` may run at any moment, in any thread, even in the middle of ``lend``. So returning a piece does one
     thing that can't be interrupted, an ``append``; the books are kept by the next ``lend``.
     """
 
     def __init__(self, most_idle: int) -> None:
         self.most_idle = most_idle  # bytes, as all numbers here
-        self.lent = self.most_lent = self.idle = 0
+        self.lent = self.most_lent = 0
         self.in_use = True
         self.poison = False  # for tests: fill what is lent with NaN
-        self.returned: deque[Array] = deque()
-        self._idle_blocks: dict[int, list[Array]] = {}  # by size; the size that came back last stands last
+        self.returned: deque[Piece] = deque()
+        self.chunks: list[Chunk] = []
         self._lock = threading.Lock()
 
-    def lend(self, size: int) -> Array:
-        """Return a block of at least ``size`` bytes: the smallest idle one that isn't far too large, or a new one."""
-        with self._lock:
-            self._take_back()
-            size = -(-size // PAGE) * PAGE
-            fitting = size if size in self._idle_blocks else self._somewhat_larger(size)
-            if fitting:
-                block = self._take(fitting)
-            else:
-                self._drop_until(max(0, self.most_lent - self.lent - size))
-                block = np.empty(size, np.uint8)
-            self.lent += block.nbytes
-            self.most_lent = max(self.most_lent, self.lent)
-            return block
+    @property
+    def idle(self) -> int:
+        """What has been touched and is not lent now."""
+        return sum(chunk.touched for chunk in self.chunks) - self.lent
 
-    def _somewhat_larger(self, size: int) -> int:
-        return min((s for s in self._idle_blocks if size <= s <= size + size // 4), default=0)
+    def lend(self, size: int) -> Piece:
+        """Return a piece of at least ``size`` bytes."""
+        with self._lock:
+            if self.returned:
+                self._take_back()
+            size = -(-size // PAGE) * PAGE
+            piece = self._piece(size)
+            self.lent += size
+            self.most_lent = max(self.most_lent, self.lent)
+            return piece
+
+    def _piece(self, size: int) -> Piece:
+        for chunk in self.chunks:
+            begin = chunk.take(size)
+            if begin is not None:
+                return Piece(chunk, begin, size)
+        self._drop(0)  # the chunks that are idle are too small
+        try:
+            chunk = Chunk(max(size, CHUNK))
+        except MemoryError:  # where what isn't touched counts, too
+            chunk = Chunk(size)
+        self.chunks.append(chunk)
+        return Piece(chunk, chunk.take(size) or 0, size)
 
     def shrink(self, most_idle: int) -> None:
-        """Drop idle blocks, those first whose size came back longest ago, until so many bytes are left."""
+        """Give chunks that nobody uses back to the system, until so many bytes are idle."""
         with self._lock:
             self._take_back()
-            self._drop_until(most_idle)
+            self._drop(most_idle)
 
     def _take_back(self) -> None:
         while self.returned:
-            block = self.returned.popleft()
-            self.lent -= block.nbytes
-            self.idle += block.nbytes
-            blocks = self._idle_blocks.pop(block.nbytes, [])  # taken out and put in again: now it stands last
-            blocks.append(block)
-            self._idle_blocks[block.nbytes] = blocks
-        self._drop_until(self.most_idle)
+            chunk, begin, size = self.returned.popleft()
+            chunk.take_back(begin, size)
+            self.lent -= size
+        self._drop(self.most_idle)
 
-    def _take(self, size: int) -> Array:
-        blocks = self._idle_blocks[size]
-        block = blocks.pop()
-        if not blocks:
-            del self._idle_blocks[size]
-        self.idle -= size
-        return block
-
-    def _drop_until(self, most_idle: int) -> None:
-        while self.idle > most_idle:
-            self._take(next(iter(self._idle_blocks)))
+    def _drop(self, most_idle: int) -> None:
+        """Drop the youngest first: small pieces are lent from the oldest."""
+        for chunk in reversed(self.chunks):
+            if self.idle <= most_idle:
+                return
+            if chunk.is_idle():
+                self.chunks.remove(chunk)
 
 
 class _Loan:
-    """The owner of a lent block, as NumPy sees it; when the last array that looks at it goes, it goes, too."""
+    """The owner of a lent piece, as NumPy sees it; when the last array that looks at it goes, it goes, too."""
 
     def __init__(self, pool: Pool, size: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.pool = pool
-        self.block = pool.lend(size + LINE)
-        address = self.block.__array_interface__["data"][0]
+        self.piece = pool.lend(size)
+        chunk, begin, _ = self.piece
         self.__array_interface__ = {
             "version": 3,
-            "data": (-(-address // LINE) * LINE, False),
+            "data": (chunk.address + begin, False),
             "shape": shape,
             "typestr": dtype.str,
         }
 
     def __del__(self) -> None:
-        if hasattr(self, "block"):  # there was memory enough for one
-            self.pool.returned.append(self.block)
+        if hasattr(self, "piece"):  # there was memory enough for one
+            self.pool.returned.append(self.piece)
 
 
 POOL = Pool(MOST_IDLE)

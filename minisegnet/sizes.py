@@ -37,6 +37,9 @@ def as_pair(value: Any, name: str, minimum: int | None = None) -> Pair:
     >>> as_pair(3, "kernel_size"), as_pair((3, 5), "kernel_size")
     ((3, 3), (3, 5))
     """
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int:
+        if minimum is None or min(value) >= minimum:  # the usual case: checked already, perhaps several times
+            return value
     if not (isinstance(value, tuple | list) or getattr(value, "ndim", 0) == 1):  # a NumPy row is a pair, too
         number = as_int(value, name, minimum)
         return number, number

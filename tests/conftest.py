@@ -1,5 +1,6 @@
 """Settings for all tests: hypothesis without randomness or deadlines, and the backends that can run here."""
 
+import os
 from collections.abc import Iterator
 
 import hypothesis
@@ -8,6 +9,10 @@ import pytest
 from op_table import CPU_BACKENDS
 
 from minisegnet import buffers, ops
+
+os.environ.setdefault(
+    "GOMP_SPINCOUNT", "0"
+)  # several processes of tests share the cores: see numba/launch.py
 
 pytest_plugins = ["claims_plugin", "browser_helpers"]
 matplotlib.use("Agg")

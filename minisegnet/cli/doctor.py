@@ -32,7 +32,7 @@ PACKAGES = {  # what it is called here -> the names under which it can be instal
     "matplotlib": ("matplotlib",),
     "safetensors": ("safetensors",),
 }
-VARIABLES = ("OMP_", "OPENBLAS_", "MKL_", "BLIS_", "VECLIB_", "NUMBA_", "MINISEGNET_")
+VARIABLES = ("OMP_", "GOMP_", "OPENBLAS_", "MKL_", "BLIS_", "VECLIB_", "NUMBA_", "MINISEGNET_")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -182,7 +182,8 @@ def require(name: str) -> None:
 
 def is_cupy(array: object) -> bool:
     """Whether this is a CuPy array (without importing CuPy)."""
-    return type(array).__module__.partition(".")[0] == "cupy"
+    kind = type(array)
+    return kind is not np.ndarray and kind.__module__.partition(".")[0] == "cupy"
 
 
 def array_module(array: Array) -> Any:

@@ -22,7 +22,7 @@ vectors, each vector of pixels meets OUT weights: with 8 x 2 that is 16 multiply
 """
 
 import math
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -56,6 +56,9 @@ COLUMNS = ACROSS * LANES
 
 BAND = 80_000  # floats of a band and of its results: they fit a core's second-level cache
 
+# A network has the same sizes in every call. So what follows from sizes alone is kept; whoever gets an array reads it.
+GEOMETRIES = 256
+
 
 # ---------------------------------------------------------------------------------------------------------
 # Which pixel of which phase each tap reads
@@ -75,6 +78,7 @@ class Axis(NamedTuple):
     apart: int
 
 
+@lru_cache(GEOMETRIES)
 def gather_axis(taps: int, stride: int, padding: int, dilation: int, outputs: int) -> Axis:
     """Output i of a convolution reads position i * stride - padding + tap * dilation."""
     places = [tap * dilation for tap in range(taps)]
@@ -84,7 +88,8 @@ def gather_axis(taps: int, stride: int, padding: int, dilation: int, outputs: in
     return Axis(tuple(range(taps)), phase, step, tuple(phases), stride, -padding, outputs, 0, 1)
 
 
-def scatter_axes(taps: int, stride: int, padding: int, dilation: int, size: int) -> list[Axis]:
+@lru_cache(GEOMETRIES)
+def scatter_axes(taps: int, stride: int, padding: int, dilation: int, size: int) -> tuple[Axis, ...]:
     """The positions x of the large map by their residue: x + padding = q * stride + residue.
 
     Tap t joins x with output o where o * stride + t * dilation = x + padding. So only the taps whose t * dilation has
@@ -102,7 +107,7 @@ def scatter_axes(taps: int, stride: int, padding: int, dilation: int, size: int)
         step = tuple(farthest - b for b in back)
         to = q * stride + residue - padding
         axes.append(Axis(own, (0,) * len(own), step, (0,), 1, q - farthest, last - q + 1, to, stride))
-    return axes
+    return tuple(axes)
 
 
 class Band(NamedTuple):
@@ -115,6 +120,7 @@ class Band(NamedTuple):
     offsets: Array  # (channels * taps,)
 
 
+@lru_cache(GEOMETRIES)
 def band_of(rows: Axis, columns: Axis, channels: int, beside: int, most: int) -> Band:
     """Choose how many rows of outputs a band serves.
 
@@ -138,6 +144,7 @@ def band_of(rows: Axis, columns: Axis, channels: int, beside: int, most: int) ->
     return Band(some, tall, pitch, plane, (np.arange(channels)[:, None] * plane + tap).ravel())
 
 
+@lru_cache(GEOMETRIES)
 def block_starts(rows: int, outputs: int, pitch: int) -> Array:
     """Where blocks of COLUMNS outputs begin in a band: one after the other, or anew in each row if that takes fewer."""
     flat = np.arange(0, (rows - 1) * pitch + outputs, COLUMNS)

@@ -23,6 +23,9 @@ from fast_cases import arrays, convolutions, depthwises, patches, pointwises, wi
 from guard_pages import guarded
 from minisegnet.backends.numba.fast import depthwise, direct, matrix, norm, pointwise, sigmoid, softmax
 from minisegnet.backends.numba.fast import unfolded, winograd
+from minisegnet.backends.numba import axes
+from minisegnet.backends.numba.fast import windows as window_texts
+from pool_cases import maps, poolings, tables
 from test_fast_maps import norms, scores
 
 before = sys.argv[1] == "before"
@@ -125,6 +128,22 @@ def losses(a):
         sigmoid.bce_with_logits(z, t, weights, np.float32(-1), y)
         sigmoid.bce_with_logits_backward(weights, z, t, weights, np.float32(-1), np.float32(2), dz)
 
+@examples
+@given(poolings())
+def largest(case):
+    x = maps(case)
+    y, indices = np.zeros((len(x), *case.output), np.float32), np.zeros((len(x), *case.output), np.int64)
+    y, indices, x = (guarded(a, before) for a in (y, indices, x))
+    window_texts.max_pool2d(y, indices, x, case.kernel, case.stride, case.padding, case.dilation)
+
+@examples
+@given(tables())
+def weighted(case):
+    (rows, H), (columns, W) = case
+    size = (2, rows.at.shape[1], columns.at.shape[1])
+    y, x = (guarded(np.ones(s, np.float32), before) for s in (size, (2, H, W)))
+    axes.apply(y, x, rows, columns)
+
 blocks()
 windows()
 tiles()
@@ -134,6 +153,8 @@ points()
 covers()
 normalisations()
 losses()
+largest()
+weighted()
 print("whole")
 """
 

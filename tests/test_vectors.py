@@ -145,22 +145,24 @@ def test_a_block_whose_size_is_not_constant_is_refused() -> None:
 COUNT = """
 import re, sys
 import numpy as np
-from minisegnet.backends.numba.fast import direct
+from minisegnet.backends.numba.fast import direct, pointwise
 f = np.float32
 {call}
-assembly = max(direct.{kernel}.inspect_asm().values(), key=len)
+assembly = max({kernel}.inspect_asm().values(), key=len)
 blocks = [b for b in re.split(r"\\n(?=\\.LBB)", assembly)]
 inner = max(blocks, key=lambda b: len(re.findall(r"vfmadd", b)))
 spills = len(re.findall(r"[xyz]mm\\d+, \\d*\\(%rsp\\)|\\(%rsp\\), %[xyz]mm", inner))
 print(len(re.findall(r"vfmadd", inner)), spills)
 """
 CALLS = {
-    "sum_block": "direct.sum_block(np.zeros((direct.OUT, 99), f), np.zeros(999, f), 0, np.arange(9),"
+    "direct.sum_block": "direct.sum_block(np.zeros((direct.OUT, 99), f), np.zeros(999, f), 0, np.arange(9),"
     " np.zeros((9, direct.OUT), f), np.zeros(direct.OUT, f))",
-    "gradient_block": "direct.gradient_block(np.zeros((36, 64), f), np.zeros(999, f), np.zeros((9, 64), f), 9,"
+    "direct.gradient_block": "direct.gradient_block(np.zeros((36, 64), f), np.zeros(999, f), np.zeros((9, 64), f), 9,"
     " np.arange(36), 0, 0)",
-    "few_block": "direct.few_block(np.zeros((36, 8, direct.LANES), f), np.zeros(999, f), np.zeros((8, 99), f), 9,"
+    "direct.few_block": "direct.few_block(np.zeros((36, 8, direct.LANES), f), np.zeros(999, f), np.zeros((8, 99), f), 9,"
     " np.arange(36), 0, 0)",
+    "pointwise.products_block": "pointwise.products_block(np.zeros((1, 8, 99), f), 0, 0, 0, np.zeros((1, 9999), f), 0, 0,"
+    " np.zeros((1, 9, direct.OUT), f), 0, np.zeros(8, f), f(0))",
 }
 
 
@@ -179,9 +181,10 @@ def test_the_inner_loop_is_in_registers(kernel: str, tmp_path: Path) -> None:
     from minisegnet.backends.numba.fast import direct
 
     expected = {
-        "sum_block": direct.OUT * direct.ACROSS,
-        "gradient_block": direct.TAPS * direct.ALONG,
-        "few_block": direct.FEW_TAPS * direct.FEW_FILTERS,
+        "direct.sum_block": direct.OUT * direct.ACROSS,
+        "direct.gradient_block": direct.TAPS * direct.ALONG,
+        "direct.few_block": direct.FEW_TAPS * direct.FEW_FILTERS,
+        "pointwise.products_block": direct.OUT * direct.ACROSS,
     }[kernel]
     assert found >= expected and found % expected == 0, (found, expected)
     assert spills == 0

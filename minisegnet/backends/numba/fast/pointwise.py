@@ -39,6 +39,8 @@ from .vectors import (
     load_first,
     load_within,
     maximum,
+    registers,
+    spread,
     store,
     store_first,
 )
@@ -58,27 +60,41 @@ def fill_panel(panel, x, p):
             store(load_first(P - p - i, x, c, p + i), panel, c * WIDE + i)
 
 
+@helper
+def products_block(y, n, k, p, panels, worker, first, weights, block, bias, floor):
+    """OUT channels of COLUMNS pixels, from y[n, k, p] on; the pixels begin at ``first`` in the panel."""
+    K, P = y.shape[1:]
+    sums = registers(OUT, ACROSS)
+    pixels = registers(ACROSS)
+    for c in range(weights.shape[1]):
+        for v in range(ACROSS):
+            pixels[v] = load(panels, worker, c * WIDE + first + v * LANES)
+        for o in range(OUT):
+            weight = spread(weights, block, c, o)
+            for v in range(ACROSS):
+                sums[o, v] += weight * pixels[v]
+    for o in range(OUT):
+        if k + o < K:
+            for v in range(ACROSS):
+                value = maximum(sums[o, v] + spread(bias, k + o), floor)
+                store_first(P - p - v * LANES, value, y, n, k + o, p + v * LANES)
+
+
 @parallel_kernel
 def _products(y, x, weights, bias, panels, floor):
     """y[n, k, p] = bias[k] + the sum over c of weights[c, k] * x[n, c, p]; each task is a panel."""
-    (N, C, P), K, (blocks, workers) = x.shape, y.shape[1], (len(weights), len(panels))
+    (N, _, P), (blocks, workers) = x.shape, (len(weights), len(panels))
     pieces = -(-P // WIDE)
-    tasks, offsets = N * pieces, np.arange(C) * WIDE
+    tasks = N * pieces
     for worker in prange(workers):
-        result = np.empty((OUT, COLUMNS), np.float32)
         for task in range(worker * tasks // workers, (worker + 1) * tasks // workers):
             n, start = task // pieces, task % pieces * WIDE
             fill_panel(panels[worker], x[n], start)
-            for p in range(start, min(P, start + WIDE), COLUMNS):
-                for block in range(blocks):
-                    k = block * OUT
-                    sum_block(
-                        result, panels[worker, p - start :], 0, offsets, weights[block], bias[k : k + OUT]
+            for block in range(blocks):
+                for p in range(start, min(P, start + WIDE), COLUMNS):
+                    products_block(
+                        y, n, block * OUT, p, panels, worker, p - start, weights, block, bias, floor
                     )
-                    for o in range(min(OUT, K - k)):
-                        for v in range(ACROSS):
-                            at = p + v * LANES
-                            store_first(P - at, maximum(load(result, o, v * LANES), floor), y, n, k + o, at)
 
 
 @helper

@@ -159,10 +159,10 @@ CALLS = {
     " np.zeros((9, direct.OUT), f), np.zeros(direct.OUT, f))",
     "direct.gradient_block": "direct.gradient_block(np.zeros((36, 64), f), np.zeros(999, f), np.zeros((9, 64), f), 9,"
     " np.arange(36), 0, 0)",
-    "direct.few_block": "direct.few_block(np.zeros((36, 8, direct.LANES), f), np.zeros(999, f), np.zeros((8, 99), f), 9,"
-    " np.arange(36), 0, 0)",
-    "pointwise.products_block": "pointwise.products_block(np.zeros((1, 8, 99), f), 0, 0, 0, np.zeros((1, 9999), f), 0, 0,"
-    " np.zeros((1, 9, direct.OUT), f), 0, np.zeros(8, f), f(0))",
+    "direct.few_block": "direct.few_block(np.zeros((36, 8, direct.LANES), f), np.zeros(999, f),"
+    " np.zeros((8, 99), f), 9, np.arange(36), 0, 0)",
+    "pointwise.products_block": "pointwise.products_block(np.zeros((1, 8, 99), f), 0, 0, 0,"
+    " np.zeros((1, 9999), f), 0, 0, np.zeros((1, 9, direct.OUT), f), 0, np.zeros(8, f), f(0))",
 }
 
 

@@ -70,10 +70,11 @@ def pad_rows(ring, holds, x, top, taps, dilation, padding):
     slots, (H, W) = len(ring), x.shape
     for i in range(taps):
         row = top + i * dilation
-        if 0 <= row < H and holds[row % slots] != row:
-            for c in range(W):
-                ring[row % slots, padding + c] = x[row, c]
-            holds[row % slots] = row
+        slot = row % slots
+        if 0 <= row < H and holds[slot] != row:
+            for c in range(0, W, LANES):
+                store_first(W - c, load_first(W - c, x, row, c), ring, slot, padding + c)
+            holds[slot] = row
 
 
 @helper

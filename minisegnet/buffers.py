@@ -11,18 +11,18 @@ gone does the owner's ``__del__`` return it. Nothing is ever taken back while so
 
 Arrays begin at a multiple of 64 bytes, a *line* of the cache, so that no vector lies across two of them.
 
-The system gives *chunks* of memory, and what is lent is a piece of one: the first free piece that is large enough,
-from the lowest address on. Pieces that come back grow together with free neighbours. So sizes that change from layer
-to layer find room where others were, and hardly more memory is touched than was lent at the busiest moment. (A list
-of free blocks for each size does worse: to keep few, it gives blocks back to the system for each layer, and two
-thousand pages of a SegNet were touched anew for each picture.) The rest of a chunk costs nothing until it is touched.
-A chunk goes back to the system when nobody uses any of it and it is too small for the next who asks, or when more
-than ``MOST_IDLE`` bytes are idle, or by ``forget()``.
+The system gives *chunks* of memory, and what is lent is a piece of one: cut off the smallest free part that is large
+enough. Pieces that come back grow together with free neighbours. So sizes that change from layer to layer find room
+where others were, and hardly more memory is touched than was lent at the busiest moment. (A list of free blocks for
+each size does worse: to keep few, it gives blocks back to the system for each layer, and two thousand pages of a
+SegNet were touched anew for each picture.) The rest of a chunk costs nothing until it is touched. A chunk goes back
+to the system when nobody uses any of it and it is too small for the next who asks, or when more than ``MOST_IDLE``
+bytes are idle, or by ``forget()``.
 """
 
 import math
 import threading
-from bisect import bisect
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,35 +79,50 @@ class Chunk:
         address: int = self.memory.__array_interface__["data"][0]
         self.address = -(-address // LINE) * LINE
         self.size = size  # bytes, as all numbers here
-        self.free = [(0, size)]  # from where to where, in order; no two of them touch
         self.touched = 0  # from the start; what lies behind has never been lent
+        # The free parts three times: by size (and place), by where they begin, by where they end. No two of them touch.
+        self.free: list[tuple[int, int]] = []
+        self.end_of: dict[int, int] = {}
+        self.begin_of: dict[int, int] = {}
+        self._add(0, size)
 
     def take(self, size: int) -> int | None:
-        """Cut a piece off the first free part that is large enough; return where it begins."""
-        for i, (begin, end) in enumerate(self.free):
-            if end - begin >= size:
-                if end - begin == size:
-                    del self.free[i]
-                else:
-                    self.free[i] = begin + size, end
-                self.touched = max(self.touched, begin + size)
-                return begin
-        return None
+        """Cut a piece off the smallest free part that is large enough; return where it begins."""
+        i = bisect_left(self.free, (size, 0))
+        if i == len(self.free):
+            return None
+        _, begin = self.free[i]
+        end = self.end_of[begin]
+        self._remove(begin, end)
+        if begin + size < end:
+            self._add(begin + size, end)
+        self.touched = max(self.touched, begin + size)
+        return begin
 
     def take_back(self, begin: int, size: int) -> None:
         """Make a piece free again, and one part of it and the free parts that it touches."""
         end = begin + size
-        i = bisect(self.free, (begin, end))
-        if i < len(self.free) and self.free[i][0] == end:
-            _, end = self.free.pop(i)
-        if i > 0 and self.free[i - 1][1] == begin:
-            i -= 1
-            begin, _ = self.free.pop(i)
-        self.free.insert(i, (begin, end))
+        if end in self.end_of:
+            behind = self.end_of[end]
+            self._remove(end, behind)
+            end = behind
+        if begin in self.begin_of:
+            before = self.begin_of[begin]
+            self._remove(before, begin)
+            begin = before
+        self._add(begin, end)
 
     def is_idle(self) -> bool:
         """Whether nobody uses any of it."""
-        return self.free == [(0, self.size)]
+        return self.free == [(self.size, 0)]
+
+    def _add(self, begin: int, end: int) -> None:
+        insort(self.free, (end - begin, begin))
+        self.end_of[begin], self.begin_of[end] = end, begin
+
+    def _remove(self, begin: int, end: int) -> None:
+        del self.free[bisect_left(self.free, (end - begin, begin))]
+        del self.end_of[begin], self.begin_of[end]
 
 
 class Piece(NamedTuple):

@@ -175,8 +175,11 @@ def test_whatever_comes_and_goes(moves: list[tuple[bool, int]]) -> None:
             returned = sum(piece.size for piece in own.returned)
             assert own.lent == sum(-(-a.nbytes // PAGE) * PAGE for a in held) + returned
             for chunk in own.chunks:
-                ends = [place for part in chunk.free for place in part]
-                assert ends == sorted(set(ends)) and all(0 <= place <= chunk.size for place in ends)
+                parts = sorted(chunk.end_of.items())
+                places = [place for part in parts for place in part]
+                assert places == sorted(set(places)) and all(0 <= place <= chunk.size for place in places)
+                assert sorted((begin, begin + size) for size, begin in chunk.free) == parts
+                assert {end: begin for begin, end in parts} == chunk.begin_of
             for a, b in pairwise(held):
                 assert not np.shares_memory(a, b)
             for a in held:

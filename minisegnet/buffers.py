@@ -42,7 +42,8 @@ MOST_IDLE = 1 << 30  # bytes
 def fresh(shape: int | Sequence[int], dtype: Any = np.float32) -> Array:
     """Return an array with arbitrary contents, C-contiguous, perhaps in memory that was used before."""
     dtype = np.dtype(dtype)
-    shape = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    if type(shape) is not tuple:
+        shape = tuple(shape) if isinstance(shape, Sequence) else (shape,)
     size = math.prod(shape) * dtype.itemsize
     ordinary = size < SMALLEST or not POOL.in_use
     array = np.empty(shape, dtype) if ordinary else np.asarray(_Loan(POOL, size, shape, dtype))

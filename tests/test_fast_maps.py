@@ -286,6 +286,39 @@ def test_cross_entropy(a: dict[str, Any], reduction: str, weighted: bool) -> Non
     close(dz, gradient, 2e-6, "dlogits")
 
 
+@pytest.mark.parametrize(
+    ("classes", "pixels"),
+    [
+        (3, softmax.WIDE - 1),
+        (2, softmax.WIDE + LANES + 1),
+        (1, softmax.BLOCKS * softmax.WIDE + 1),
+        (softmax.LINES // (8 * LANES), 17 * LANES + 3),  # eight vectors of each class stay in the cache
+        (softmax.LINES // LANES + 1, LANES + 2),  # and here not even one
+    ],
+)
+def test_lines_that_are_full_and_not_full(classes: int, pixels: int) -> None:
+    rng = np.random.default_rng(0)
+    z, target = (
+        rng.standard_normal((2, classes, pixels)).astype(np.float32),
+        rng.integers(0, classes, (2, pixels)),
+    )
+    z[1, :, -1] *= 30
+
+    def results(z: Any) -> list[Any]:
+        loss, probs = ops.softmax_cross_entropy(z, target, ignore_index=0)
+        back = ops.softmax_cross_entropy_backward(np.ones_like(loss), probs, target, ignore_index=0)
+        return [ops.softmax(z), ops.log_softmax(z), loss, probs, back]
+
+    with ops.use_backend("numba"):
+        found = results(z)
+    with ops.use_backend("numpy"):
+        expected = results(z.astype(np.float64))
+    for name, a, b in zip(
+        ("softmax", "log_softmax", "loss", "probs", "dlogits"), found, expected, strict=True
+    ):
+        close(a, b, 2e-6, name)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("classes", [1, 3])
 def test_softmax_of_special_numbers_is_that_of_the_plain_text(value: float, classes: int) -> None:

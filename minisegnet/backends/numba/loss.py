@@ -71,7 +71,7 @@ def softmax_cross_entropy(
 ) -> tuple[Array, Array]:
     """Minus the logarithm of the label's probability, for each pixel; and all probabilities."""
     N, C, P = *logits.shape[:2], math.prod(logits.shape[2:])
-    losses, probs = np.zeros(target.shape, logits.dtype), fresh_like(logits)
+    losses, probs = fresh(target.shape, logits.dtype), fresh_like(logits)
     z, p = logits.reshape(N, C, P), probs.reshape(N, C, P)  # (N, C, P)
     t, loss = target.reshape(N, P), losses.reshape(N, P)  # (N, P)
     ignored = NO_LABEL if ignore_index is None else ignore_index
@@ -79,6 +79,7 @@ def softmax_cross_entropy(
     if in_vectors(z):
         fast_softmax.cross_entropy(z, t, weights, ignored, p, loss)
     else:
+        loss[:] = 0
         peak, total = np.full((N, P), -np.inf, logits.dtype), np.zeros((N, P), logits.dtype)  # (N, P)
         _softmax_cross_entropy(z, t, weights, ignored, p, loss, peak, total)
 

@@ -130,6 +130,7 @@ FIGURES: dict[str, Callable[[Records], str]] = {
     "bandwidth": _bandwidth,
     "ridge": _ridge,
     "where": _where,
+    "wake up": lambda records: report.three_digits(records["ops"]["roofline"]["wake_up_s"] * 1e6),
     "first touch": lambda records: report.three_digits(_first_touch(records) * 1e6),
     "first touch of a map": lambda records: report.three_digits(_first_touch(records) * 2**23 / 2**12 * 1e3),
     "networks": _networks,

@@ -15,7 +15,7 @@ import numpy as np
 
 from minisegnet.profiling.roofline import Machine, measure_machine
 
-__all__ = ["Machine", "first_touch", "measure"]
+__all__ = ["Machine", "first_touch", "measure", "wake_up"]
 
 ROUNDS = 100_000  # a few thousandths of a second
 TRIES = 50
@@ -36,6 +36,28 @@ def first_touch(size: int = 2**26) -> float:
     first = _seconds(memory.fill, 1)
     again = min(_seconds(memory.fill, 2) for _ in range(3))
     return max(first - again, 0.0) / (size // PAGE)
+
+
+def wake_up(threads: int, tries: int = 100, pause: float = 2e-3) -> float | None:
+    """Return how many seconds longer a kernel of no work takes when its threads have fallen asleep.
+
+    None without Numba, or with one thread: then nobody is woken.
+    """
+    if threads < 2 or importlib.util.find_spec("numba") is None or _not_compiled():
+        return None
+    from benchmarks import peak_kernel
+
+    results = np.zeros((threads, peak_kernel.CHAINS, peak_kernel.LANES), np.float32)
+    arguments = peak_kernel.multiply_and_add, results, np.array([0.999, 0.001], np.float32), 1
+    _seconds(*arguments)  # compiles
+    asleep, awake = [], []
+    for _ in range(tries):
+        until = time.perf_counter() + pause
+        while time.perf_counter() < until:  # this thread stays awake
+            pass
+        asleep.append(_seconds(*arguments))
+        awake.append(_seconds(*arguments))
+    return max(float(np.median(asleep) - np.median(awake)), 0.0)
 
 
 def _not_compiled() -> bool:

@@ -82,6 +82,7 @@ def measure_ops(
             "flops_per_s": ceilings.flops,
             "bytes_per_s": ceilings.bandwidth,
             "first_touch_s": roofline.first_touch(),
+            "wake_up_s": roofline.wake_up(threads),
         },
         "rows": [],
     }

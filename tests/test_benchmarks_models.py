@@ -91,6 +91,7 @@ def test_the_peak_is_measured_by_a_loop_that_computes_what_it_should():
     peak_kernel.multiply_and_add(results, np.array([0.5, 3.0], np.float32), 2)
     assert (results == 4.5).all()  # 0 to 3, to 0.5 * 3 + 3
     assert roofline.first_touch(2**20) >= 0
+    assert roofline.wake_up(1) is None and roofline.wake_up(2, tries=2) >= 0
 
 
 def test_the_disguises_of_openblas_are_removed_and_recorded(monkeypatch):

@@ -92,24 +92,20 @@ class Chunk:
         i = bisect_left(self.free, (size, 0))
         if i == len(self.free):
             return None
-        _, begin = self.free[i]
-        end = self.end_of[begin]
-        self._remove(begin, end)
-        if begin + size < end:
-            self._add(begin + size, end)
+        there, begin = self.free.pop(i)
+        self._strike(begin, begin + there)
+        if size < there:
+            self._add(begin + size, begin + there)
         self.touched = max(self.touched, begin + size)
         return begin
 
     def take_back(self, begin: int, size: int) -> None:
         """Make a piece free again, and one part of it and the free parts that it touches."""
         end = begin + size
-        if end in self.end_of:
-            behind = self.end_of[end]
-            self._remove(end, behind)
+        behind, before = self.end_of.get(end), self.begin_of.get(begin)
+        if behind is not None and self._remove(end, behind):
             end = behind
-        if begin in self.begin_of:
-            before = self.begin_of[begin]
-            self._remove(before, begin)
+        if before is not None and self._remove(before, begin):
             begin = before
         self._add(begin, end)
 
@@ -117,13 +113,24 @@ class Chunk:
         """Whether nobody uses any of it."""
         return self.free == [(self.size, 0)]
 
+    # Ctrl-C can come between any two lines. Then a part may be missing in one of the three books, and at worst it is
+    # never lent again. But what stands in `free` is free: so `free` is asked before two parts are joined.
+
     def _add(self, begin: int, end: int) -> None:
         insort(self.free, (end - begin, begin))
         self.end_of[begin], self.begin_of[end] = end, begin
 
-    def _remove(self, begin: int, end: int) -> None:
-        del self.free[bisect_left(self.free, (end - begin, begin))]
-        del self.end_of[begin], self.begin_of[end]
+    def _remove(self, begin: int, end: int) -> bool:
+        i = bisect_left(self.free, (end - begin, begin))
+        if self.free[i : i + 1] != [(end - begin, begin)]:
+            return False
+        del self.free[i]
+        self._strike(begin, end)
+        return True
+
+    def _strike(self, begin: int, end: int) -> None:
+        self.end_of.pop(begin, None)
+        self.begin_of.pop(end, None)
 
 
 class Piece(NamedTuple):

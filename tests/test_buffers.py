@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import sys
 import threading
 from itertools import pairwise
 from typing import Any
@@ -237,3 +238,53 @@ def test_poison_fills_what_is_lent_with_nan(pool: Pool) -> None:
     pool.poison = True
     assert np.isnan(fresh((3, 5))).all() and np.isnan(fresh((3, SMALLEST), np.float64)).all()
     assert (fresh(4, np.int64) == -1).all()
+
+
+class Interrupter:
+    """Raises KeyboardInterrupt before the n-th line that runs in a Chunk, as Ctrl-C may."""
+
+    def __init__(self, n: int) -> None:
+        self.left, self.came = n, False
+
+    def __call__(self, frame: Any, event: str, argument: Any) -> Any:
+        if frame.f_code.co_filename != buffers.__file__ or not isinstance(frame.f_locals.get("self"), Chunk):
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                self.came = True
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.parametrize("n", range(1, 70))
+def test_after_ctrl_c_no_memory_is_lent_twice(n: int) -> None:
+    chunk, rng = Chunk(64 * PAGE), np.random.default_rng(n)
+    held: dict[int, int] = {}
+
+    def move() -> None:
+        size = int(rng.integers(1, 9)) * PAGE
+        if rng.random() < 0.55 or not held:
+            begin = chunk.take(size)
+            if begin is not None:
+                held[begin] = size
+        else:
+            begin = list(held)[int(rng.integers(len(held)))]
+            chunk.take_back(begin, held.pop(begin))  # a piece whose return is interrupted may be lost
+
+    for _ in range(12):
+        move()
+    interrupter, before = Interrupter(n), sys.gettrace()
+    sys.settrace(interrupter)
+    try:
+        while not interrupter.came:
+            move()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+    for _ in range(300):
+        move()
+        parts = sorted([*held.items(), *((begin, size) for size, begin in chunk.free)])
+        assert all(begin + size <= after for (begin, size), (after, _) in pairwise(parts))
+        assert all(0 <= begin and begin + size <= chunk.size for begin, size in parts)

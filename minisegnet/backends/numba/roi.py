@@ -50,7 +50,7 @@ def roi_pool(x: Array, rois: Array, output_size: Pair, *, spatial_scale: float) 
     images, x1, y1, x2, y2 = rois.T.copy()  # each (R,); divided once, not for every channel
     rows, columns = _bin_edges(y1, y2, OH, H, scale), _bin_edges(x1, x2, OW, W, scale)
     y = fresh((len(rois), x.shape[1], OH, OW), x.dtype)  # (R, C, OH, OW)
-    argmax = np.empty(y.shape, np.int64)  # (R, C, OH, OW)
+    argmax = fresh(y.shape, np.int64)  # (R, C, OH, OW)
     _roi_pool(y, argmax, x, images.astype(np.int64), rows, columns)
     return y, argmax
 

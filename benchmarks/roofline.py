@@ -25,7 +25,7 @@ PAGE = 4096
 def measure(dtype: str, threads: int) -> Machine:
     """Measure both limits; without Numba, and for float64, the peak is that of the matrix product."""
     limits = measure_machine(dtype)
-    if dtype != "float32" or importlib.util.find_spec("numba") is None or _not_compiled():
+    if dtype != "float32" or not _compiles():
         return limits
     return Machine(flops=peak(threads), bandwidth=limits.bandwidth)
 
@@ -43,7 +43,7 @@ def wake_up(threads: int, tries: int = 100, pause: float = 2e-3) -> float | None
 
     None without Numba, or with one thread: then nobody is woken.
     """
-    if threads < 2 or importlib.util.find_spec("numba") is None or _not_compiled():
+    if threads < 2 or not _compiles():
         return None
     from benchmarks import peak_kernel
 
@@ -60,8 +60,9 @@ def wake_up(threads: int, tries: int = 100, pause: float = 2e-3) -> float | None
     return max(float(np.median(asleep) - np.median(awake)), 0.0)
 
 
-def _not_compiled() -> bool:
-    return os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
+def _compiles() -> bool:
+    """Whether Numba is there, and turned on."""
+    return importlib.util.find_spec("numba") is not None and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
 def peak(threads: int, rounds: int = ROUNDS) -> float:
